@@ -1,0 +1,113 @@
+"""Frozen domain values that more than one room speaks of."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+PARTITIONS: Final = 64
+"""Virtual partitions, for ever: a device's partition must never change (design, section 5)."""
+
+ID_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
+
+
+class Phase(IntEnum):
+    """What a device is doing while a frame is taken."""
+
+    UNKNOWN = 0
+    IDLE = 1
+    HEATING = 2
+    RUNNING = 3
+    COOLING = 4
+    PAUSED = 5
+    ERROR = 6
+    STOPPED = 7
+
+
+class Quality(IntEnum):
+    """How far a frame can be trusted."""
+
+    GOOD = 0
+    STALE = 1
+    SUSPECT = 2
+
+
+class Severity(Enum):
+    """How grave an event is, as the device sees it."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+    CRITICAL = "critical"
+
+
+class AsFound(Enum):
+    """The condition in which a part was found when somebody looked."""
+
+    FAILED = "failed"
+    DEGRADED = "degraded"
+    NO_FAULT_FOUND = "no_fault_found"
+
+
+class TimelineKind(Enum):
+    """Whose clock a timeline follows."""
+
+    LIVE = "live"
+    REPLAY = "replay"
+    SIMULATION = "sim"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """A world with its own clock; nothing on one timeline touches another.
+
+    >>> Timeline.parse("sim:demo").kind
+    <TimelineKind.SIMULATION: 'sim'>
+    """
+
+    kind: TimelineKind
+    run: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Timeline:
+        """Read `live`, `replay:RUN` or `sim:RUN`.
+
+        Raises:
+            ValueError: the text is none of these.
+        """
+        kind, colon, run = text.partition(":")
+        if kind == "live" and not colon:
+            return cls(kind=TimelineKind.LIVE)
+        if kind in {"replay", "sim"} and ID_PATTERN.match(run):
+            return cls(kind=TimelineKind(kind), run=run)
+        raise ValueError(f"{text!r} is not `live`, `replay:RUN` or `sim:RUN`")
+
+    def __str__(self) -> str:
+        return self.kind.value if self.run is None else f"{self.kind.value}:{self.run}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Money:
+    """An amount in one currency (ISO 4217 code); never a float."""
+
+    amount: Decimal
+    currency: str
+
+    def __add__(self, other: Money) -> Money:
+        if self.currency != other.currency:
+            raise ValueError(f"cannot add {other.currency} to {self.currency}")
+        return Money(amount=self.amount + other.amount, currency=self.currency)
+
+    def __str__(self) -> str:
+        return f"{self.amount:.0f} {self.currency}"
+
+
+PART_REPLACED: Final = "part_replaced"
+"""Event code: the component it names was replaced at its instant."""
+GAP: Final = "gap"
+"""Event code: readings were lost on purpose; the details name the ranges."""
