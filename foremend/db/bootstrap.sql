@@ -1,0 +1,18 @@
+-- Run once by a superuser (or whoever may create roles) on a new database.
+-- name: role_exists
+SELECT 1 FROM pg_roles WHERE rolname = %(role)s
+
+-- name: timescale_available
+SELECT default_version FROM pg_available_extensions WHERE name = 'timescaledb'
+
+-- name: create_timescale
+CREATE EXTENSION IF NOT EXISTS timescaledb
+
+-- name: database_exists
+SELECT 1 FROM pg_database WHERE datname = %(name)s
+
+-- name: storage
+SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'
+
+-- name: revision
+SELECT version_num FROM alembic_version
