@@ -1,0 +1,133 @@
+"""What the embedded broker is told: who may come in, and what each may say and hear.
+
+Pure text for both brokers; the rights are the same on either.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stack.embedded.mqtt_probe import Login
+
+PACKET_IDS: Final = 65_535
+"""All that one session can have unacknowledged, over all its subscriptions (MQTT 3.1.1, 2.3.1)."""
+SERVER_NAME: Final = "foremend-broker"
+STORE_LIMIT: Final = 4 * 1024**3
+"""Bytes that undelivered messages may take; devices keep theirs until our own acknowledgement."""
+HASH_ROUNDS: Final = 101
+"""Mosquitto's own default; the passwords are 256-bit random, which no rounds can better."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Right:
+    """A user and the MQTT filters it may publish to and subscribe to."""
+
+    login: Login
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+
+
+def services_right(login: Login) -> Right:
+    """Let the services say and hear everything."""
+    return Right(login=login, publish=("#",), subscribe=("#",))
+
+
+def devices_right(login: Login, device: str = "+") -> Right:
+    """Let a login speak up for one device and hear what is sent down to it; `+` for the fleet."""
+    return Right(
+        login=login,
+        publish=(f"fm/1/+/+/{device}/up/+",),
+        subscribe=(f"fm/1/+/+/{device}/down/#",),
+    )
+
+
+def max_ack_pending(filters: int) -> int:
+    """Return what each of a session's filters may leave unacknowledged; a `#` counts for two."""
+    return PACKET_IDS // filters
+
+
+def nats_config(*, port: int, store: str, rights: Sequence[Right], filters: int) -> str:
+    """Return nats-server's configuration; its format takes JSON."""
+    config = {
+        "server_name": SERVER_NAME,
+        # Its own protocol cannot be switched off; nobody but an MQTT user may log in, so it is
+        # given whatever loopback port is free.
+        "listen": "127.0.0.1:-1",
+        "jetstream": {"store_dir": store, "max_file_store": STORE_LIMIT},
+        "mqtt": {
+            "listen": f"127.0.0.1:{port}",
+            "ack_wait": "10s",
+            "max_ack_pending": max_ack_pending(filters),
+        },
+        "authorization": {"users": [_nats_user(right) for right in rights]},
+    }
+    return json.dumps(config, indent=2)
+
+
+def _nats_user(right: Right) -> dict[str, Any]:
+    publish = [s for f in right.publish for s in nats_subjects(f)]
+    # What reaches a QoS 1 subscriber comes by way of a subject that the server makes up.
+    subscribe = [*(s for f in right.subscribe for s in nats_subjects(f)), "$MQTT.sub.>"]
+    return {
+        "user": right.login.user,
+        "password": right.login.password,
+        "allowed_connection_types": ["MQTT"],
+        "permissions": {"publish": {"allow": publish}, "subscribe": {"allow": subscribe}},
+    }
+
+
+def nats_subjects(mqtt_filter: str) -> tuple[str, ...]:
+    """Translate an MQTT filter; `a/#` covers `a` itself, which `a.>` does not."""
+    levels = mqtt_filter.split("/")
+    names = [{"+": "*", "#": ">"}.get(level, level) for level in levels]
+    subject = ".".join(names)
+    return (subject,) if names[-1] != ">" or len(names) == 1 else (".".join(names[:-1]), subject)
+
+
+def mosquitto_config(*, port: int, store: str, filters: int) -> str:
+    """Return mosquitto's configuration; the password and access files stand in the store."""
+    return "\n".join(
+        (
+            f"listener {port} 127.0.0.1",
+            "allow_anonymous false",
+            f"password_file {store}/passwords",
+            f"acl_file {store}/access",
+            "persistence true",
+            f"persistence_location {store}/",
+            "autosave_interval 30",
+            f"max_inflight_messages {max_ack_pending(filters)}",
+            "max_queued_messages 100000",
+            "log_dest stdout",
+            "connection_messages false",
+            "",
+        )
+    )
+
+
+def mosquitto_passwords(rights: Sequence[Right], salt: bytes) -> str:
+    """Return mosquitto's password file: PBKDF2-SHA512, its format 7."""
+    return "".join(f"{r.login.user}:{_hashed(r.login.password, salt)}\n" for r in rights)
+
+
+def mosquitto_access(rights: Sequence[Right]) -> str:
+    """Return mosquitto's access file."""
+    return "\n".join(line for right in rights for line in _access_lines(right)) + "\n"
+
+
+def _access_lines(right: Right) -> tuple[str, ...]:
+    writes = (f"topic write {f}" for f in right.publish)
+    reads = (f"topic read {f}" for f in right.subscribe)
+    return (f"user {right.login.user}", *writes, *reads)
+
+
+def _hashed(password: str, salt: bytes) -> str:
+    digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, HASH_ROUNDS)
+    parts = (base64.b64encode(raw).decode() for raw in (salt, digest))
+    return f"$7${HASH_ROUNDS}${'$'.join(parts)}"

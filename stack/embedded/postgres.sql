@@ -1,0 +1,3 @@
+-- What the supervisor asks the embedded server.
+-- name: probe
+SELECT 1
