@@ -1,0 +1,193 @@
+"""The fleet scorer: slots for devices, waves of frames, snapshots and priors."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from models import calibration
+from models.anomaly.prior import CohortPrior
+from models.anomaly.spec import Ints, ScorerSpec, Scores
+from models.anomaly.state import FAST, LAST, MEAN, STIR, ScorerState
+from models.anomaly.step import Frames, Setting, refreshed, step
+from models.anomaly.versions import NO_PRIOR, PriorVersions, extended, no_priors
+from models.anomaly.waves import waves
+
+
+class FleetScorer:
+    """Scores the frames of one cohort; see the package's docstring for the whole of its use."""
+
+    def __init__(self, spec: ScorerSpec, prior: CohortPrior | None = None) -> None:
+        self.spec = spec
+        columns = {name: place for place, name in enumerate(spec.channels)}
+        self._columns = columns
+        self._setting = Setting(
+            spec=spec,
+            rule=calibration.AlarmRule(
+                clear_frames=spec.clear_frames,
+                release_frames=spec.release_frames,
+                refractory_s=spec.refractory_s,
+            ),
+            ambient=np.array([columns[name] for name in spec.ambient], dtype=np.int64),
+        )
+        self._places = _phase_places(spec.phases)
+        self._state = ScorerState(spec)
+        self._slots: dict[int | str, int] = {}
+        self._priors: PriorVersions = no_priors(spec)
+        self._newest = NO_PRIOR
+        if prior is not None:
+            self.adopt(prior)
+
+    @property
+    def devices(self) -> Sequence[int | str]:
+        """The known devices in the order of their slots."""
+        return tuple(self._slots)
+
+    @property
+    def bytes_per_device(self) -> int:
+        """What one device takes in memory."""
+        return self._state.bytes_per_device
+
+    def slot(self, device: int | str) -> int:
+        """The device's place in the arrays; a new device gets one, and the newest prior."""
+        if device not in self._slots:
+            place = self._state.take()
+            self._slots[device] = place
+            self._state.prior[place] = self._newest
+            refreshed(self._state, self._priors, np.array([place]))
+        return self._slots[device]
+
+    def score(
+        self,
+        slots: npt.ArrayLike,
+        ts_ms: npt.ArrayLike,
+        phase: npt.ArrayLike,
+        values: npt.ArrayLike,
+        quality: npt.ArrayLike | None = None,
+    ) -> Scores:
+        """Score n frames, then learn from each; several of one device stand in its order.
+
+        Shapes: [n] each, values [n, c]; infinite values count as missing. Raises IndexError for
+        a slot that `slot` did not give, ValueError where lengths differ.
+        """
+        frames = self._frames(slots, ts_ms, phase, values, quality)
+        out = _blank(len(frames.slots), len(self.spec.channels))
+        for rows in waves(frames.slots):
+            part = step(self._state, self._priors, self._setting, _taken(frames, rows))
+            for name in Scores.__slots__:
+                getattr(out, name)[rows] = getattr(part, name)
+        return out
+
+    def reset(
+        self, slot: int, channels: Sequence[str] | None = None, ts_ms: int | None = None
+    ) -> None:
+        """Forget what a replaced part made of these channels, or all that was learnt.
+
+        The anomalous state ends. `ts_ms` is when the part was replaced: no new alarm is held back
+        on account of one before it, which is all that it is for.
+        """
+        state = self._state
+        if channels is None:
+            state.clear(slot)
+        else:
+            self._forget(slot, np.array([self._columns[name] for name in channels]))
+        refreshed(state, self._priors, np.array([slot]))
+
+    def adopt(self, prior: CohortPrior, slots: npt.ArrayLike | None = None) -> None:
+        """Use a prior from here on: for these slots, or for all devices present and to come.
+
+        Raises PriorRefused for a prior of another specification.
+        """
+        self.know(prior)
+        if slots is None:
+            self._newest = prior.version
+            slots = np.arange(self._state.used)
+        chosen = np.asarray(slots, dtype=np.int64)
+        self._state.prior[chosen] = prior.version
+        refreshed(self._state, self._priors, chosen)
+
+    def know(self, prior: CohortPrior) -> None:
+        """Make a prior known, so that snapshots of devices that use it can be restored."""
+        self._priors = extended(self._priors, self.spec, prior)
+
+    def snapshot(self, slot: int) -> bytes:
+        """Everything that later scores of this device depend on; equal states, equal bytes."""
+        return self._state.dump(slot)
+
+    def restore(self, slot: int, snapshot: bytes) -> None:
+        """Put a snapshot back.
+
+        Raises SnapshotRefused (damaged, another specification), PriorRefused (a prior in use that
+        `know` or `adopt` has not seen); the slot is then blank.
+        """
+        self._state.load(slot, snapshot)
+        try:
+            self._priors.which(int(self._state.prior[slot]))
+        except Exception:
+            self._state.prior[slot] = NO_PRIOR
+            self._state.clear(slot)
+            raise
+
+    def _frames(
+        self,
+        slots: npt.ArrayLike,
+        ts_ms: npt.ArrayLike,
+        phase: npt.ArrayLike,
+        values: npt.ArrayLike,
+        quality: npt.ArrayLike | None,
+    ) -> Frames:
+        at = np.asarray(slots, dtype=np.int64)
+        phases = np.asarray(phase, dtype=np.int16)
+        shape = (len(at), len(self.spec.channels))
+        frames = Frames(
+            slots=at,
+            ts_ms=np.asarray(ts_ms, dtype=np.int64),
+            phase=phases,
+            place=self._places[phases.view(np.uint16)],
+            values=np.ascontiguousarray(values, dtype=np.float64),
+            quality=np.zeros(len(at), np.int64) if quality is None else _integers(quality),
+        )
+        sizes = {len(frames.ts_ms), len(phases), len(frames.quality), len(at)}
+        if frames.values.shape != shape or len(sizes) > 1:
+            raise ValueError(f"expected {shape[0]} rows and values of shape {shape}")
+        if len(at) and (at.min() < 0 or at.max() >= self._state.used):
+            raise IndexError("no device has such a slot")
+        return frames
+
+    def _forget(self, slot: int, columns: Ints) -> None:
+        state = self._state
+        state.levels[slot][:, :, columns] = 0.0
+        state.motion[slot][LAST : FAST + 1, columns] = np.nan
+        state.motion[slot][MEAN : STIR + 1, columns] = 0.0
+        state.anomalous[slot], state.calm[slot], state.held[slot] = False, 0, 0
+        first, second = np.triu_indices(len(self.spec.channels))
+        touched = np.isin(first, columns) | np.isin(second, columns)
+        state.pairs[slot, 1:][touched] = (first == second)[touched]
+
+
+def _phase_places(phases: tuple[int, ...]) -> Ints:
+    places = np.full(2**16, -1, dtype=np.int64)
+    places[np.array(phases, dtype=np.int16).view(np.uint16)] = np.arange(len(phases))
+    return places
+
+
+def _integers(values: npt.ArrayLike) -> Ints:
+    return np.asarray(values, dtype=np.int64)
+
+
+def _taken(frames: Frames, rows: Ints) -> Frames:
+    return Frames(**{name: getattr(frames, name)[rows] for name in Frames.__slots__})
+
+
+def _blank(rows: int, channels: int) -> Scores:
+    return Scores(
+        score=np.zeros(rows),
+        known=np.zeros(rows, np.bool_),
+        threshold=np.zeros(rows),
+        anomalous=np.zeros(rows, np.bool_),
+        alarm=np.zeros(rows, np.bool_),
+        top_channel=np.full(rows, -1, np.int64),
+        contributions=np.zeros((rows, channels), np.float32),
+        deviation=np.zeros((rows, channels), np.float32),
+        baseline=np.zeros((rows, channels)),
+    )

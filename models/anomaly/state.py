@@ -1,0 +1,141 @@
+"""The arrays that hold every device of a cohort, and one device's share of them as bytes.
+
+Each field is one array whose first axis is the slot. What is in raw units is float64, what is
+standardised is float32, which keeps a device of 10 channels and 5 phases under 4 KiB.
+"""
+
+import struct
+import zlib
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from foremend.errors import ForemendError, Remedy
+from models.anomaly.spec import ScorerSpec
+from models.calibration import EDGES
+
+NEVER = -(2**62)
+"""A time before all others; differences to it still fit into 64 bits."""
+
+CENTRE, SPREAD, STEP, RESIDUAL, COUNT = range(5)
+"""Rows of `levels`: running mean, mean absolute deviation as a standard deviation, the same of
+successive differences, the same of what is scored, frames learnt."""
+
+LAST, FAST, MEAN, HIGH, LOW, STIR = range(6)
+"""Rows of `motion`: last value, fast level, exponentially weighted mean deviation, upper and
+lower CUSUM, recent mean size of steps."""
+
+STATISTICS = ("point", "mean", "cusum", "jump", "stir")
+"""The detectors, in the order of the tables of `tails`; the last table is of their sum."""
+
+_HEAD = struct.Struct("<4sI8s")
+_MAGIC = b"FMS1"
+
+
+class SnapshotRefused(ForemendError):
+    """The snapshot is damaged, or of a scorer with another specification or version."""
+
+    remedy: ClassVar[Remedy] = Remedy.REJECT
+
+
+class ScorerState:
+    """Arrays over slots, growing by doubling; a fresh slot is all zero but for its times."""
+
+    def __init__(self, spec: ScorerSpec, capacity: int = 16) -> None:
+        self._spec = spec
+        self._layout = _layout(len(spec.channels), len(spec.phases))
+        self.used = 0
+        for name, (dtype, shape) in self._layout.items():
+            setattr(self, name, np.zeros((capacity, *shape), dtype))
+        self._blank(slice(0, capacity))
+
+    ts: npt.NDArray[np.int64]
+    last_alarm: npt.NDArray[np.int64]
+    prior: npt.NDArray[np.uint64]
+    cadence: npt.NDArray[np.float64]
+    seen: npt.NDArray[np.int64]
+    held: npt.NDArray[np.int64]
+    calm: npt.NDArray[np.int16]
+    phase: npt.NDArray[np.int16]
+    anomalous: npt.NDArray[np.bool_]
+    levels: npt.NDArray[np.float64]
+    motion: npt.NDArray[np.float64]
+    pairs: npt.NDArray[np.float32]
+    precision: npt.NDArray[np.float32]
+    tails: npt.NDArray[np.float32]
+
+    @property
+    def bytes_per_device(self) -> int:
+        """What one device takes in memory; a snapshot is this and a short head."""
+        return sum(getattr(self, name)[0].nbytes for name in self._layout)
+
+    def take(self) -> int:
+        """Use the next slot."""
+        if self.used == len(self.ts):
+            self._grow()
+        self.used += 1
+        return self.used - 1
+
+    def dump(self, slot: int) -> bytes:
+        """One slot as bytes: equal states are equal bytes."""
+        body = b"".join(getattr(self, name)[slot].tobytes() for name in self._layout)
+        return _HEAD.pack(_MAGIC, zlib.crc32(body), self._spec.digest) + body
+
+    def load(self, slot: int, snapshot: bytes) -> None:
+        """Put a dumped slot back. Raises SnapshotRefused."""
+        body = self._checked(snapshot)
+        at = 0
+        for name in self._layout:
+            row = getattr(self, name)[slot : slot + 1]
+            row[...] = np.frombuffer(body, row.dtype, row.size, at).reshape(row.shape)
+            at += row.nbytes
+
+    def clear(self, slot: int) -> None:
+        """Forget everything about a slot but which prior it uses."""
+        prior = self.prior[slot]
+        for name in self._layout:
+            getattr(self, name)[slot] = 0
+        self._blank(slice(slot, slot + 1))
+        self.prior[slot] = prior
+
+    def _checked(self, snapshot: bytes) -> bytes:
+        body = snapshot[_HEAD.size :]
+        if len(body) != self.bytes_per_device:
+            raise SnapshotRefused
+        magic, crc, digest = _HEAD.unpack_from(snapshot)
+        if (magic, crc, digest) != (_MAGIC, zlib.crc32(body), self._spec.digest):
+            raise SnapshotRefused
+        return body
+
+    def _grow(self) -> None:
+        size = len(self.ts)
+        for name in self._layout:
+            old = getattr(self, name)
+            setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
+        self._blank(slice(size, 2 * size))
+
+    def _blank(self, rows: slice) -> None:
+        self.ts[rows] = NEVER
+        self.last_alarm[rows] = NEVER
+        self.motion[rows, LAST : FAST + 1] = np.nan
+        self.precision[rows] = np.eye(len(self._spec.channels))
+
+
+def _layout(channels: int, phases: int) -> dict[str, tuple[type[np.generic], tuple[int, ...]]]:
+    return {
+        "ts": (np.int64, ()),
+        "last_alarm": (np.int64, ()),
+        "prior": (np.uint64, ()),
+        "cadence": (np.float64, ()),
+        "seen": (np.int64, ()),
+        "held": (np.int64, ()),
+        "calm": (np.int16, ()),
+        "phase": (np.int16, ()),
+        "anomalous": (np.bool_, ()),
+        "levels": (np.float64, (phases, 5, channels)),
+        "motion": (np.float64, (6, channels)),
+        "pairs": (np.float32, (1 + channels * (channels + 1) // 2,)),
+        "precision": (np.float32, (channels, channels)),
+        "tails": (np.float32, (len(STATISTICS) + 1, len(EDGES))),
+    }

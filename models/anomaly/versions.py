@@ -1,0 +1,91 @@
+"""The priors that a scorer knows, stacked so that each row can take its own device's."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from models.anomaly.levels import PriorRows
+from models.anomaly.prior import CohortPrior, PriorRefused, empty_prior
+from models.anomaly.spec import Floats, Ints, ScorerSpec
+
+NO_PRIOR = 0
+"""The version of `empty_prior`, which every scorer knows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriorVersions:
+    """Priors by version; v versions, p phases, c channels, a ambient channels."""
+
+    index: dict[int, int]
+    levels: Floats
+    """[v, p, 5, c] centre, spread, between, step, weight."""
+    correlation: Floats
+    slope: Floats
+    ambient: Floats
+    tails: Floats
+    cadence_s: Floats
+    """[v]; 0 where not known."""
+
+    def rows(self, which: Ints, phase: Ints) -> PriorRows:
+        """The levels [n, c] for rows of devices that use priors `which` [n] in `phase` [n]."""
+        taken = self.levels[which, phase]
+        centre, spread, between, step, weight = (taken[:, i] for i in range(5))
+        return PriorRows(centre=centre, spread=spread, between=between, step=step, weight=weight)
+
+    def shift(self, which: Ints, phase: Ints, values: Floats, columns: Ints) -> Floats:
+        """What the surroundings add to each channel [n, c]; 0 where they are unknown."""
+        total = np.zeros_like(values)
+        for place, column in enumerate(columns):
+            excess = values[:, column] - self.ambient[which, phase, place]
+            known = np.where(np.isfinite(excess), excess, 0.0)
+            total += known[:, None] * self.slope[which, phase, place]
+        return total
+
+    def which(self, version: int) -> int:
+        """The place of a version. Raises PriorRefused where it is not known here."""
+        try:
+            return self.index[version]
+        except KeyError as unknown:
+            raise PriorRefused from unknown
+
+    def places(self, versions: npt.NDArray[np.uint64]) -> Ints:
+        """The places of versions [n]."""
+        return np.array([self.index[int(v)] for v in versions], dtype=np.int64)
+
+
+def no_priors(spec: ScorerSpec) -> PriorVersions:
+    """Nothing but the empty prior."""
+    return _stacked({NO_PRIOR: empty_prior(spec)})
+
+
+def extended(known: PriorVersions, spec: ScorerSpec, prior: CohortPrior) -> PriorVersions:
+    """`known` and one more prior. Raises PriorRefused for another specification's."""
+    prior.require(spec)
+    if prior.version in known.index:
+        return known
+    new = _stacked({prior.version: prior})
+    return PriorVersions(
+        index=known.index | {prior.version: len(known.index)},
+        levels=np.concatenate([known.levels, new.levels]),
+        correlation=np.concatenate([known.correlation, new.correlation]),
+        slope=np.concatenate([known.slope, new.slope]),
+        ambient=np.concatenate([known.ambient, new.ambient]),
+        tails=np.concatenate([known.tails, new.tails]),
+        cadence_s=np.concatenate([known.cadence_s, new.cadence_s]),
+    )
+
+
+def _stacked(priors: dict[int, CohortPrior]) -> PriorVersions:
+    all_of = list(priors.values())
+    return PriorVersions(
+        index={version: place for place, version in enumerate(priors)},
+        levels=np.stack(
+            [np.stack([p.centre, p.spread, p.between, p.step, p.weight], axis=1) for p in all_of]
+        ),
+        correlation=np.stack([p.correlation for p in all_of]),
+        slope=np.stack([p.slope for p in all_of]),
+        ambient=np.stack([p.ambient for p in all_of]),
+        tails=np.stack([p.tails for p in all_of]),
+        cadence_s=np.array([p.cadence_s for p in all_of]),
+    )

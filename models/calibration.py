@@ -1,0 +1,152 @@
+"""From raw statistics to tail probabilities, and from an alarm budget to a threshold.
+
+A statistic's history is an *exceedance table*: for each of `EDGES`, how many past values were at
+least that large. Adding a value is one comparison, reading a tail is one look-up, two tables
+blend by addition, and nothing depends on the order of the values.
+
+Beyond the edge that a small share of the values exceeded, the tail is extrapolated: exponential
+excesses with k observations and mean excess b, their rate unknown, have the predictive survival
+function (1 + x / (k b)) ** -k (Pareto II; exponential as k grows). Few observations thus make a
+heavier tail, so that a short history does not shout.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+WEEK_S = 7 * 86400.0
+EDGES: Floats = np.concatenate(([0.0], 0.05 * 1.6 ** np.arange(23)))
+"""[b] lower edges, geometric from 0.05 to about 1,550."""
+CAPACITY = 8192.0
+"""A table that has seen this many values is halved, so that it forgets slowly."""
+RELEARN_FRAMES = 200
+"""A released device learns anew for so many frames, and is not anomalous meanwhile."""
+TAIL_SHARE = 0.02
+TAIL_LEAST = 30.0
+"""The extrapolated tail holds this share of the values, and at least so many of them."""
+
+_WIDTHS: Floats = np.diff(EDGES)
+
+
+def exceedances(values: Floats) -> Floats:
+    """Table [..., b] of one observation per value [...]; NaN exceeds nothing, so counts nothing."""
+    return (values[..., None] >= EDGES).astype(np.float64)
+
+
+def added(table: Floats, values: Floats) -> Floats:
+    """The tables [..., b] after one more value [...] each."""
+    grown = table + exceedances(values)
+    full = grown[..., :1] >= CAPACITY
+    return np.where(full, np.floor(grown * 0.5), grown)
+
+
+def log_tail(table: Floats, values: Floats) -> Floats:
+    """-ln P(as large as this or larger) of values [...] by tables [..., b]; 0 for an empty table.
+
+    Values are never negative. NaN gives 0: an unknown statistic says nothing.
+    """
+    total = table[..., 0]
+    start = _tail_start(table, total)
+    here = np.searchsorted(EDGES, np.nan_to_num(values), side="right") - 1
+    inside = _interpolated(table, values, np.minimum(here, len(EDGES) - 2), total)
+    beyond = _extrapolated(table, values, start, total)
+    tail = np.where(here >= start, beyond, inside)
+    return np.where((total > 0) & np.isfinite(values), np.maximum(tail, 0.0), 0.0)
+
+
+def _tail_start(table: Floats, total: Floats) -> Ints:
+    wanted = np.maximum(TAIL_LEAST, TAIL_SHARE * total)[..., None]
+    return np.maximum((table >= wanted).sum(axis=-1) - 1, 0)
+
+
+def _at(table: Floats, index: Ints) -> Floats:
+    taken: Floats = np.take_along_axis(table, index[..., None], axis=-1)[..., 0]
+    return taken
+
+
+def _log_survival(count: Floats, total: Floats) -> Floats:
+    return np.log((total + 1.0) / (count + 1.0))
+
+
+def _interpolated(table: Floats, values: Floats, here: Ints, total: Floats) -> Floats:
+    low = _log_survival(_at(table, here), total)
+    high = _log_survival(_at(table, here + 1), total)
+    share = (values - EDGES[here]) / _WIDTHS[here]
+    return low + (high - low) * share
+
+
+def _extrapolated(table: Floats, values: Floats, start: Ints, total: Floats) -> Floats:
+    count = np.maximum(_at(table, start), 1.0)
+    steps = 0.5 * (table[..., :-1] + table[..., 1:]) * _WIDTHS
+    beyond = np.arange(len(_WIDTHS)) >= start[..., None]
+    area = np.where(beyond, steps, 0.0).sum(axis=-1)
+    mean_excess = np.maximum(area / count, 0.25 * _WIDTHS[np.minimum(start, len(_WIDTHS) - 1)])
+    excess = np.maximum(values - EDGES[start], 0.0)
+    return _log_survival(count, total) + count * np.log1p(excess / (count * mean_excess))
+
+
+def threshold(alarms_per_week: float, cadence_s: Floats) -> Floats:
+    """The score, -log10 p, that a healthy device's frames exceed `alarms_per_week` times a week.
+
+    `cadence_s` [...] is the time between two frames. Neighbouring frames that exceed it together
+    raise one alarm, so the true rate is at most this.
+    """
+    chance = alarms_per_week * np.maximum(cadence_s, 1e-3) / WEEK_S
+    return -np.log10(np.minimum(chance, 0.1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmRule:
+    """When the anomalous state begins and ends, and how often it may be announced."""
+
+    clear_frames: int
+    release_frames: int
+    refractory_s: float
+    clear_ratio: float = 0.5
+    """A frame is calm below this share of the threshold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmState:
+    """The alarm state of n devices."""
+
+    anomalous: Bools
+    calm: Ints
+    """[n] calm frames in a row."""
+    held: Ints
+    """[n] frames since the anomalous state began; below 0, frames of relearning still to go."""
+    last_alarm_ms: Ints
+    """[n] when an alarm was last raised; a large negative number if never."""
+
+
+def advance(
+    rule: AlarmRule, state: AlarmState, *, score: Floats, known: Bools, limit: Floats, ts_ms: Ints
+) -> tuple[AlarmState, Bools, Bools]:
+    """The state after one frame each, where an alarm is raised, and where a state was released.
+
+    A frame that is not known moves nothing: it neither raises nor clears.
+    """
+    amnesty = state.held < 0
+    over = known & (score >= limit)
+    calm = np.where(
+        known, np.where(score < rule.clear_ratio * limit, state.calm + 1, 0), state.calm
+    )
+    released = state.anomalous & (state.held >= rule.release_frames)
+    stays = state.anomalous & (calm < rule.clear_frames)
+    anomalous = (over | stays) & ~released & ~amnesty
+    begins = anomalous & ~state.anomalous
+    rested = ts_ms - state.last_alarm_ms >= int(rule.refractory_s * 1000)
+    alarm = begins & rested
+    held = np.where(anomalous | amnesty, state.held + known, 0)
+    after = AlarmState(
+        anomalous=anomalous,
+        calm=calm,
+        held=np.where(released, -RELEARN_FRAMES, held),
+        last_alarm_ms=np.where(alarm, ts_ms, state.last_alarm_ms),
+    )
+    return after, alarm, released
