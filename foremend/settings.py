@@ -48,6 +48,12 @@ class Settings(BaseSettings):
     trust_keys: Path | None = Field(
         default=None, description="folder of Ed25519 public keys; default DATA_DIR/keys/trusted"
     )
+    allow_private_destinations: bool = Field(
+        default=False, description="webhooks may go to loopback and private addresses"
+    )
+    verify_hours: float = Field(
+        default=6.0, gt=0, description="hours a device must run after a repair before it counts"
+    )
     truth_file: Path | None = Field(
         default=None, description="a simulation's truth, for the console's comparison page only"
     )

@@ -24,6 +24,8 @@ MAX_PAYLOAD: Final = 256 * 1024
 """Bytes; larger messages are refused before they are read."""
 MAX_FRAMES: Final = 4096
 MAX_CHANNELS: Final = 256
+MAX_SPAN_MS: Final = 31 * 86_400_000
+"""From the first to the last frame of one message."""
 TOPIC_ROOT: Final = "fm/1"
 _TOPIC_LEVELS: Final = 7
 
@@ -221,7 +223,8 @@ class Refusal(Struct, frozen=True, kw_only=True):
 class Ack(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What of one boot is committed and safe to delete."""
 
-    boot: Id
+    boot: Text = ""
+    """Empty where only refusals are told: a message that cannot be read names no boot."""
     upto: int = -1
     """Every seq from 0 to this one, inclusive; -1 for none."""
     ranges: tuple[tuple[int, int], ...] = ()
@@ -319,6 +322,8 @@ def _check_data(message: UpMessage) -> None:
         raise MalformedMessage("ragged", f"a channel has not {count} values")
     if any(b <= a for a, b in zip(frames.offset_ms, frames.offset_ms[1:], strict=False)):
         raise MalformedMessage("not_increasing", "offsets must strictly increase")
+    if frames.offset_ms[-1] > MAX_SPAN_MS:
+        raise MalformedMessage("span_too_long", f"at most {MAX_SPAN_MS} ms in one message")
     for column in frames.values:
         # The sum of finite numbers is finite save for overflow, and is one call in C.
         if not math.isfinite(sum(filter(None, column))):

@@ -52,8 +52,12 @@ def create_database(superuser: Connection, name: str) -> bool:
 
 
 def enable_timescale(superuser_in_database: Connection) -> str | None:
-    """Turn TimescaleDB on where the server has it; gives its version."""
-    if not superuser_in_database.execute(_SQL["timescale_available"]).fetchone():
+    """Turn TimescaleDB on where the server has it; gives its version.
+
+    A server may list the extension without having loaded it; creating it would then cut the
+    connection, so the preload is looked at first.
+    """
+    if not superuser_in_database.execute(_SQL["timescale_loaded"]).fetchone():
         return None
     superuser_in_database.execute(_SQL["create_timescale"])
     return storage_version(superuser_in_database)

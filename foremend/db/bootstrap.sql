@@ -2,8 +2,9 @@
 -- name: role_exists
 SELECT 1 FROM pg_roles WHERE rolname = %(role)s
 
--- name: timescale_available
-SELECT default_version FROM pg_available_extensions WHERE name = 'timescaledb'
+-- name: timescale_loaded
+SELECT default_version FROM pg_available_extensions
+WHERE name = 'timescaledb' AND current_setting('shared_preload_libraries') ~ '\mtimescaledb\M'
 
 -- name: create_timescale
 CREATE EXTENSION IF NOT EXISTS timescaledb

@@ -38,6 +38,7 @@ CREATE TABLE boot (
     clock text NOT NULL,
     schema_id int4 NOT NULL REFERENCES channel_schema,
     agent text NOT NULL DEFAULT '',
+    birth text NOT NULL,          -- digest of the birth message
     known_at timestamptz NOT NULL DEFAULT now(),
     UNIQUE (device_id, name)
 );
@@ -278,9 +279,10 @@ BEGIN
     IF EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb') THEN
         PERFORM create_hypertable('frame', by_range('ts', interval '7 days'), create_default_indexes => false);
         IF current_setting('timescaledb.license', true) = 'timescale' THEN
+            -- No policy: policies follow the server's wall clock, and a replayed or simulated
+            -- timeline would be compressed at once. Housekeeping converts chunks by timeline.
             ALTER TABLE frame SET (timescaledb.compress, timescaledb.compress_segmentby = 'device_id',
                                    timescaledb.compress_orderby = 'ts, boot_id, seq');
-            PERFORM add_compression_policy('frame', interval '14 days');
         END IF;
     END IF;
 END

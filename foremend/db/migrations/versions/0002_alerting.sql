@@ -14,6 +14,7 @@ CREATE TABLE alert (
     inhibited_by text,            -- the reason code, while something mutes it
     hits int4 NOT NULL DEFAULT 0, -- evaluations above the threshold in a row
     misses int4 NOT NULL DEFAULT 0,
+    below_since timestamptz,      -- since when it stands below the threshold
     opened_at timestamptz NOT NULL,
     fired_at timestamptz,
     updated_at timestamptz NOT NULL,
@@ -30,6 +31,7 @@ CREATE TABLE alert (
 );
 CREATE UNIQUE INDEX one_open_alert ON alert (timeline, device_id, kind, component, failure_mode)
     WHERE state <> 'resolved';
+CREATE INDEX alert_device ON alert (device_id, id);
 CREATE INDEX alert_unhandled ON alert (id) WHERE handled_at IS NULL AND state = 'firing';
 
 CREATE TABLE alert_event (

@@ -1,16 +1,18 @@
 -- The service network, parts, work orders and findings.
 
 CREATE TABLE org_node (
-    id text PRIMARY KEY,
     tenant text NOT NULL,
-    parent text REFERENCES org_node,
+    id text NOT NULL,
+    parent text,
     name text NOT NULL,
     kind text NOT NULL CHECK (kind IN ('hq', 'regional_centre', 'local_node')),
     operated_by text NOT NULL CHECK (operated_by IN ('own', 'outsourced', 'dealer', 'community')),
     region text NOT NULL,
     country text,
     currency text NOT NULL DEFAULT 'USD',
-    time_zone text NOT NULL DEFAULT 'UTC'
+    time_zone text NOT NULL DEFAULT 'UTC',
+    PRIMARY KEY (tenant, id),
+    FOREIGN KEY (tenant, parent) REFERENCES org_node
 );
 
 -- Site, owner and node are dated attributes: devices are sold and moved.
@@ -18,14 +20,15 @@ CREATE TABLE placement (
     device_id int4 NOT NULL REFERENCES device,
     tenant text NOT NULL,
     region text NOT NULL,
-    org_node text REFERENCES org_node,
+    org_node text,
     site text NOT NULL DEFAULT '',
     country text NOT NULL DEFAULT '',
     contract text NOT NULL DEFAULT 'standard',
     warranty_until timestamptz,
     valid_from timestamptz NOT NULL,
     valid_to timestamptz,
-    PRIMARY KEY (device_id, valid_from)
+    PRIMARY KEY (device_id, valid_from),
+    FOREIGN KEY (tenant, org_node) REFERENCES org_node
 );
 CREATE UNIQUE INDEX one_present_placement ON placement (device_id) WHERE valid_to IS NULL;
 
@@ -45,6 +48,8 @@ CREATE TABLE work_order (
         'parts_pending', 'in_progress', 'verifying', 'closed', 'on_hold', 'cannot_complete', 'merged', 'cancelled')),
     opened_at timestamptz NOT NULL,
     state_at timestamptz NOT NULL,
+    held_from text,               -- the state to go back to after on_hold
+    fitted_at timestamptz,        -- when the part went in, as far as known
     verify_until timestamptz,     -- all on the timeline's clock
     strategy text,
     kit text,
@@ -92,7 +97,8 @@ CREATE INDEX work_order_event_order ON work_order_event (work_order_id, id);
 
 CREATE TABLE finding (
     id int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    work_order_id int8 NOT NULL UNIQUE REFERENCES work_order,
+    work_order_id int8 NOT NULL REFERENCES work_order,
+    attempt int4 NOT NULL DEFAULT 1,  -- a reopened order is fitted again
     tenant text NOT NULL,
     timeline text NOT NULL,
     device_id int4 NOT NULL REFERENCES device,
@@ -104,19 +110,22 @@ CREATE TABLE finding (
     note text NOT NULL DEFAULT '',
     occurred_at timestamptz NOT NULL,
     known_at timestamptz NOT NULL,
-    verified text CHECK (verified IN ('recovered', 'not_recovered', 'no_telemetry'))
+    verified text CHECK (verified IN ('recovered', 'not_recovered', 'no_telemetry')),
+    UNIQUE (work_order_id, attempt)
 );
 
 CREATE TABLE part_movement (
     id int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     tenant text NOT NULL,
-    org_node text NOT NULL REFERENCES org_node,
+    org_node text NOT NULL,
     kit text NOT NULL,
     quantity int4 NOT NULL,       -- positive into the node's stock, negative out of it
     kind text NOT NULL CHECK (kind IN ('opening', 'receipt', 'reserve', 'release', 'ship', 'return')),
     owner text NOT NULL DEFAULT 'ours' CHECK (owner IN ('ours', 'deposit', 'bought_out')),
     work_order_id int8 REFERENCES work_order,
     at timestamptz NOT NULL,
-    wall_at timestamptz NOT NULL DEFAULT now()
+    wall_at timestamptz NOT NULL DEFAULT now(),
+    FOREIGN KEY (tenant, org_node) REFERENCES org_node
 );
 CREATE INDEX part_movement_stock ON part_movement (tenant, org_node, kit);
+CREATE INDEX part_movement_order ON part_movement (work_order_id) WHERE work_order_id IS NOT NULL;

@@ -21,13 +21,26 @@ CREATE TABLE session (
     expires_at timestamptz NOT NULL
 );
 
+CREATE INDEX session_account ON session (user_id);
+CREATE INDEX session_expiry ON session (expires_at);
+
+-- What throttling of sign-in counts; rows are forgotten after a day.
+CREATE TABLE sign_in_failure (
+    id int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    login text NOT NULL,          -- as typed, cut to 128 characters
+    address text NOT NULL,
+    at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX sign_in_failure_at ON sign_in_failure (at);
+
 CREATE TABLE idempotency (
     tenant text NOT NULL,
     actor text NOT NULL,
     key text NOT NULL,
     request_hash text NOT NULL,
-    status int4 NOT NULL,
-    body jsonb NOT NULL,
+    status int4,                  -- null while the first request is being worked on
+    body jsonb,
+    headers jsonb NOT NULL DEFAULT '{}',
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant, actor, key)
 );
@@ -41,8 +54,9 @@ CREATE TABLE audit_log (
     subject text NOT NULL,
     details jsonb NOT NULL DEFAULT '{}',
     previous bytea NOT NULL,
-    hash bytea NOT NULL           -- SHA-256 over the previous hash and this row
+    hash bytea NOT NULL           -- SHA-256 over the previous hash of the tenant and this row
 );
+CREATE INDEX audit_log_chain ON audit_log (tenant, id);
 
 -- Row-level security: a transaction says whose rows it works on; '*' is for the services,
 -- which serve every tenant, and never for a request.
@@ -52,7 +66,7 @@ DECLARE
 BEGIN
     FOREACH t IN ARRAY ARRAY['device', 'anomaly', 'prediction', 'alert', 'alert_event', 'silence', 'destination',
                              'outbox', 'org_node', 'placement', 'work_order', 'work_order_event', 'finding',
-                             'part_movement', 'audit_log'] LOOP
+                             'part_movement', 'audit_log', 'idempotency'] LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', t);
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', t);
         EXECUTE format($policy$

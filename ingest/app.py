@@ -1,0 +1,54 @@
+"""The composition root of the ingest process."""
+
+from __future__ import annotations
+
+import queue
+from typing import TYPE_CHECKING
+
+import stamina
+from prometheus_client import start_http_server
+
+from foremend.clock import wall_ms
+from foremend.db import connect
+from foremend.errors import ConfigurationError, Unavailable
+from foremend.log import get_logger
+from ingest.mqtt import Subscriber
+from ingest.store import PostgresStore
+from ingest.worker import Worker
+
+if TYPE_CHECKING:
+    import threading
+
+    from foremend.settings import Settings
+    from ingest.intake import Arrival
+
+_log = get_logger(__name__)
+
+
+def run(settings: Settings, stop: threading.Event) -> None:
+    """Serve until `stop` is set.
+
+    Raises:
+        ConfigurationError: no database is named.
+        Unavailable: the broker did not come up within a minute.
+    """
+    url = settings.database_url.get_secret_value()
+    if not url:
+        raise ConfigurationError("ingest needs FOREMEND_DATABASE_URL")
+    if settings.metrics_port:
+        start_http_server(settings.metrics_port, addr="127.0.0.1")
+    inbox: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
+    subscriber = Subscriber(settings, inbox, "foremend-ingest")
+    worker = Worker(
+        open_store=lambda: PostgresStore(connect(url, name="ingest")),
+        reply=subscriber,
+        now_ms=wall_ms,
+        inbox=inbox,
+    )
+    for attempt in stamina.retry_context(on=Unavailable, attempts=None, timeout=60):
+        with attempt:
+            subscriber.start()
+    try:
+        worker.run(stop)
+    finally:
+        subscriber.stop()

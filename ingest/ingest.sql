@@ -1,0 +1,128 @@
+-- name: boots
+SELECT d.tenant, d.name, b.name, d.id, b.id, d.partition, d.timeline, b.booted_at, b.birth
+FROM boot b
+JOIN device d ON d.id = b.device_id
+JOIN unnest(%(tenants)s::text[], %(devices)s::text[], %(boots)s::text[]) AS w (tenant, device, boot)
+  ON (d.tenant, d.name, b.name) = (w.tenant, w.device, w.boot)
+
+-- name: schemas
+SELECT hash, id, jsonb_array_length(channels) FROM channel_schema WHERE hash = ANY (%(hashes)s)
+
+-- name: put_timeline
+INSERT INTO timeline (name, kind) VALUES (%(name)s, %(kind)s) ON CONFLICT DO NOTHING
+
+-- name: put_schema
+INSERT INTO channel_schema (hash, channels) VALUES (%(hash)s, %(channels)s)
+ON CONFLICT (hash) DO UPDATE SET hash = excluded.hash
+RETURNING id
+
+-- name: put_device
+INSERT INTO device (tenant, timeline, name, partition, family, model, firmware, last_seen_at)
+VALUES (%(tenant)s, %(timeline)s, %(name)s, %(partition)s, %(family)s, %(model)s, %(firmware)s, now())
+ON CONFLICT (tenant, timeline, name) DO UPDATE
+SET family = excluded.family, model = excluded.model, firmware = excluded.firmware, last_seen_at = now()
+RETURNING id
+
+-- name: put_boot
+INSERT INTO boot (device_id, name, booted_at, clock, schema_id, agent, birth)
+VALUES (%(device_id)s, %(name)s, %(booted_at)s, %(clock)s, %(schema_id)s, %(agent)s, %(birth)s)
+ON CONFLICT (device_id, name) DO UPDATE
+SET clock = excluded.clock, schema_id = excluded.schema_id, birth = excluded.birth
+RETURNING id
+
+-- name: put_component
+INSERT INTO component (device_id, instance, kind, serial, installed_at)
+VALUES (%(device_id)s, %(instance)s, %(kind)s, %(serial)s, %(installed_at)s)
+ON CONFLICT (device_id, instance) DO UPDATE
+SET kind = excluded.kind,
+    serial = excluded.serial,
+    installed_at = greatest(excluded.installed_at, component.installed_at)
+
+-- name: replace_component
+UPDATE component SET installed_at = %(at)s, serial = %(serial)s
+WHERE device_id = %(device_id)s AND instance = %(instance)s
+  AND (installed_at IS NULL OR installed_at <= %(at)s)
+
+-- name: lock_receipts
+SELECT r.device_id, r.boot_id, r.got::text
+FROM receipt r
+JOIN unnest(%(devices)s::int4[], %(boots)s::int4[]) AS w (device_id, boot_id)
+  USING (device_id, boot_id)
+ORDER BY r.device_id, r.boot_id
+FOR UPDATE OF r
+
+-- name: put_receipts
+INSERT INTO receipt AS r (device_id, boot_id, got)
+SELECT * FROM unnest(%(devices)s::int4[], %(boots)s::int4[], %(got)s::int8multirange[])
+ON CONFLICT (device_id, boot_id) DO UPDATE SET got = r.got + excluded.got
+
+-- name: next_batch
+SELECT nextval('batch_id')
+
+-- name: ensure_partitions
+SELECT ensure_frame_partitions(%(first)s, %(last)s)
+
+-- name: copy_frames
+COPY frame (device_id, ts, boot_id, seq, schema_id, phase, quality, batch_id, vals) FROM STDIN (FORMAT binary)
+
+-- name: put_events
+INSERT INTO event (device_id, boot_id, seq, ts, code, severity, component, details, batch_id)
+VALUES (%(device_id)s, %(boot_id)s, %(seq)s, %(ts)s, %(code)s, %(severity)s, %(component)s, %(details)s, %(batch_id)s)
+
+-- name: put_results
+INSERT INTO command_result (device_id, boot_id, seq, ts, command, state, reason, details)
+VALUES (%(device_id)s, %(boot_id)s, %(seq)s, %(ts)s, %(command)s, %(state)s, %(reason)s, %(details)s)
+
+-- name: put_gaps
+INSERT INTO gap (device_id, boot_id, lost, reason)
+VALUES (%(device_id)s, %(boot_id)s, int8range(%(first)s, %(end)s), %(reason)s)
+ON CONFLICT DO NOTHING
+
+-- name: put_status
+UPDATE device d
+SET state = %(state)s, state_at = %(at)s
+FROM boot b
+WHERE b.device_id = d.id AND (d.tenant, d.name, b.name) = (%(tenant)s, %(device)s, %(boot)s)
+  AND (d.state_at IS NULL OR d.state_at <= %(at)s)
+
+-- name: put_quarantine
+INSERT INTO quarantine AS q (topic, reason, message, hash, size, head)
+VALUES (%(topic)s, %(reason)s, %(message)s, %(hash)s, %(size)s, %(head)s)
+ON CONFLICT (topic, hash) DO UPDATE SET times = q.times + 1, received_at = now()
+
+-- name: touch_devices
+UPDATE device d
+SET last_frame_at = greatest(d.last_frame_at, w.ts), last_seen_at = now()
+FROM unnest(%(devices)s::int4[], %(ts)s::timestamptz[]) AS w (id, ts)
+WHERE d.id = w.id
+
+-- name: advance_timelines
+UPDATE timeline t
+SET now_at = greatest(t.now_at, w.ts)
+FROM (
+    SELECT d.timeline, max(m.ts) AS ts
+    FROM unnest(%(devices)s::int4[], %(ts)s::timestamptz[]) AS m (id, ts)
+    JOIN device d USING (id)
+    GROUP BY d.timeline
+) w
+WHERE t.name = w.timeline AND t.kind <> 'live'
+
+-- name: advance_heads
+WITH locked AS (
+    SELECT partition, n
+    FROM partition_head
+    JOIN unnest(%(partitions)s::int2[], %(counts)s::int4[]) AS w (partition, n) USING (partition)
+    ORDER BY partition
+    FOR UPDATE OF partition_head
+)
+UPDATE partition_head h SET pos = h.pos + locked.n
+FROM locked
+WHERE h.partition = locked.partition
+RETURNING h.partition, h.pos
+
+-- name: put_log
+INSERT INTO input_log (partition, pos, kind, batch_id, payload)
+VALUES (%(partition)s, %(pos)s, %(kind)s, %(batch_id)s, %(payload)s)
+
+-- name: notify
+SELECT pg_notify('foremend_input', '')

@@ -1,0 +1,169 @@
+"""Ingest's store against the real database: once, whole, in order, acknowledged by what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from foremend import wire
+from foremend.clock import wall_ms
+from foremend.db import EVERY_TENANT, Connection, connect, transaction
+from ingest.intake import Accepted, Arrival, Refused, read
+from ingest.store import PostgresStore
+
+CHANNELS = (wire.Channel(name="temp", unit="Cel"), wire.Channel(name="power", unit="1"))
+SCHEMA = wire.schema_hash(CHANNELS)
+START = 1_767_225_600_000
+ADDRESS = wire.Address(tenant="demo", device="printer-01")
+
+
+@pytest.fixture
+def connection(migrated_urls) -> Iterator[Connection]:
+    with connect(migrated_urls.app, name="test") as link:
+        yield link
+
+
+@pytest.fixture
+def store(connection: Connection) -> PostgresStore:
+    return PostgresStore(connection)
+
+
+def arrival(kind: wire.Up, message: object, address: wire.Address = ADDRESS) -> Accepted:
+    outcome = read(Arrival(topic=address.up(kind), payload=wire.encode(message)))
+    assert isinstance(outcome, Accepted), outcome
+    return outcome
+
+
+def birth(boot: str = "b1", **changes: object) -> Accepted:
+    fields = {
+        "boot": boot,
+        "boot_ms": START,
+        "schema": SCHEMA,
+        "channels": CHANNELS,
+        "components": (wire.Component(instance="fan", kind="fan", installed_at_ms=START),),
+        "family": "fdm_printer",
+        "model": "P1",
+        "timeline": "sim:test",
+    }
+    return arrival(wire.Up.BIRTH, wire.Birth(**(fields | changes)))
+
+
+def data(seq: int, *, boot: str = "b1", values=((20.0, None), (0.5, 0.25))) -> Accepted:
+    frames = wire.Frames(
+        t0_ms=START + seq * 10_000,
+        offset_ms=[0, 1000],
+        phase=[3, 3],
+        quality=[0, 0],
+        values=[list(v) for v in values],
+    )
+    return arrival(wire.Up.DATA, wire.Data(boot=boot, seq=seq, schema=SCHEMA, frames=frames))
+
+
+def event(seq: int, code: str, **fields: object) -> Accepted:
+    ts_ms = START + seq * 10_000
+    return arrival(wire.Up.EVENT, wire.Event(boot="b1", seq=seq, ts_ms=ts_ms, code=code, **fields))
+
+
+def commit(store: PostgresStore, *accepted: Accepted, refused: tuple[Refused, ...] = ()):
+    return store.commit(accepted, refused, wall_ms())
+
+
+def rows(connection: Connection, query: str) -> list[tuple]:
+    with transaction(connection, tenant=EVERY_TENANT):
+        return connection.execute(query).fetchall()
+
+
+def test_frames_are_stored_as_they_were_sent(store, connection) -> None:
+    commit(store, birth(), data(0))
+    stored = rows(connection, "SELECT vals, phase, seq FROM frame ORDER BY ts")
+    assert stored == [([20.0, 0.5], 3, 0), ([None, 0.25], 3, 0)]
+
+
+def test_a_message_that_comes_again_is_acknowledged_and_not_stored_again(store, connection) -> None:
+    commit(store, birth(), data(0))
+    again = commit(store, data(0), data(1), data(1))
+    assert (again.duplicates, again.messages) == (2, 1)
+    assert rows(connection, "SELECT count(*) FROM frame") == [(4,)]
+    (told,) = again.told
+    assert (told.ack.boot, told.ack.upto) == ("b1", 1)
+
+
+def test_holes_are_told_as_ranges(store) -> None:
+    committed = commit(store, birth(), data(0), data(3), data(4))
+    (told,) = committed.told
+    assert (told.ack.upto, told.ack.ranges) == (0, ((3, 4),))
+
+
+def test_data_before_its_birth_asks_for_the_birth_and_is_kept_by_the_device(
+    store, connection
+) -> None:
+    committed = commit(store, data(0))
+    (told,) = committed.told
+    assert told.ack.birth_wanted
+    assert committed.strangers == 1
+    assert rows(connection, "SELECT count(*) FROM frame") == [(0,)]
+    assert commit(store, birth(), data(0)).messages == 1
+
+
+def test_log_positions_have_no_holes_and_births_come_first(store, connection) -> None:
+    commit(store, birth(), data(0))
+    commit(store, data(1))
+    commit(store, birth(), data(1))
+    log = rows(connection, "SELECT pos, kind FROM input_log ORDER BY pos")
+    assert log == [(1, "birth"), (2, "batch"), (3, "batch")]
+
+
+def test_a_gap_event_settles_what_it_names(store, connection) -> None:
+    details = {"first": 0, "last": 4, "reason": "outbox_full"}
+    committed = commit(store, birth(), event(5, "gap", details=details))
+    (told,) = committed.told
+    assert told.ack.upto == 5
+    assert rows(connection, "SELECT lost::text, reason FROM gap") == [("[0,5)", "outbox_full")]
+
+
+def test_a_replaced_part_gets_its_new_age(store, connection) -> None:
+    commit(store, birth(), event(0, "part_replaced", component="fan", details={"serial": "N1"}))
+    commit(store, event(1, "part_replaced", component="fan", details={"serial": "N2"}))
+    assert rows(
+        connection, "SELECT serial, extract(epoch FROM installed_at) * 1000 FROM component"
+    ) == [("N2", START + 10_000)]
+
+
+def test_a_wrong_width_is_set_aside_and_refused_by_hash(store, connection) -> None:
+    bad = data(0, values=((20.0, 21.0),))
+    committed = commit(store, birth(), bad, data(1))
+    assert rows(connection, "SELECT reason FROM quarantine") == [("wrong_width",)]
+    refusals = [r for told in committed.told for r in told.ack.refused]
+    assert [r.hash for r in refusals] == [wire.digest(bad.arrival.payload)]
+    assert rows(connection, "SELECT DISTINCT seq FROM frame") == [(1,)]
+
+
+def test_frames_from_before_the_boot_are_set_aside(store, connection) -> None:
+    early = wire.Frames(
+        t0_ms=START - 2 * 86_400_000, offset_ms=[0], phase=[0], quality=[0], values=[[1.0], [1.0]]
+    )
+    commit(
+        store,
+        birth(),
+        arrival(wire.Up.DATA, wire.Data(boot="b1", seq=0, schema=SCHEMA, frames=early)),
+    )
+    assert rows(connection, "SELECT reason FROM quarantine") == [("too_early",)]
+
+
+def test_nothing_of_a_batch_stands_when_one_message_cannot_be_stored(store, connection) -> None:
+    poison = event(1, "bad\0code")
+    with pytest.raises(psycopg.DataError):
+        commit(store, birth(), data(0), poison)
+    assert rows(connection, "SELECT count(*) FROM frame") == [(0,)]
+    assert rows(connection, "SELECT max(pos) FROM partition_head") == [(0,)]
+    assert commit(store, birth(), data(0)).messages == 1
+
+
+def test_a_tenant_sees_its_own_devices_alone(store, connection) -> None:
+    commit(store, birth())
+    other = wire.Address(tenant="other", device="printer-01")
+    commit(store, arrival(wire.Up.BIRTH, birth().message, other))
+    with transaction(connection, tenant="other"):
+        assert connection.execute("SELECT tenant FROM device").fetchall() == [("other",)]
