@@ -1,0 +1,289 @@
+"""A fleet of simulated devices of one family: the small interface that the rest of us uses."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Generic, Self
+
+import numpy as np
+
+from foremend.errors import NotFound
+from foremend.values import AsFound
+from foremend.wire import Component
+from simulators import events, faults, sensing, snapshot, weather
+from simulators.faults import NEVER
+from simulators.physics import Around, S, U
+from simulators.steps import FaultPlan, Fitting, ScheduledFault, Step, Truth
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from foremend.wire import Channel
+    from simulators.faults import Faults
+    from simulators.physics import Outcome, Physics
+    from simulators.steps import Bools, Floats, Ints, SimEvent
+    from simulators.weather import Sites, Weather
+
+START_MS: Final = 1_767_225_600_000
+"""2026-01-01T00:00:00Z."""
+_STREAMS: Final = ("weather", "process", "sensors", "faults")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Made(Generic[U]):
+    """What never changes once a fleet is made."""
+
+    sites: Sites
+    units: U
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Moving(Generic[S]):
+    """What changes with every frame."""
+
+    weather: Weather
+    state: S
+    faults: Faults
+    burst_left: Ints
+    active: Bools
+
+
+class Fleet(Generic[U, S]):
+    """Devices that advance together, one frame a step; the same seed gives the same bytes.
+
+    Untouched devices go on just the same whatever is repaired on others.
+
+    Args:
+        physics: the family's.
+        names: one for each device.
+        seed: of everything random here.
+        start_ms: when the fleet starts, milliseconds UTC; the first frame ends a step later.
+        step_s: length of a frame, seconds.
+        plan: which faults are to come.
+    """
+
+    def __init__(
+        self,
+        physics: Physics[U, S],
+        *,
+        names: Sequence[str],
+        seed: int,
+        start_ms: int,
+        step_s: float,
+        plan: FaultPlan,
+    ) -> None:
+        self.names = tuple(names)
+        self.channels: tuple[Channel, ...] = physics.family.channels
+        self.model, self.family = physics.family.model, physics.family.family
+        self.firmware = physics.family.firmware
+        self._physics, self._parts = physics, physics.family.parts
+        self._seed, self._start_ms, self._step_s, self._plan = seed, start_ms, step_s, plan
+        self._rng = {name: _stream(seed, 0xB0, at) for at, name in enumerate(_STREAMS)}
+        self._sensing = sensing.sensing(self.channels, physics.family.sensors)
+        self._rates = faults.rates(self._parts)
+        self._made, self._now = self._begin(_stream(seed, 0xA0))
+        self._tick = 0
+        self._closed: list[Truth] = []
+        self._fitted: list[tuple[int, int]] = []
+
+    def _begin(self, rng: np.random.Generator) -> tuple[Made[U], Moving[S]]:
+        n = len(self.names)
+        sites = weather.draw_sites(rng, n)
+        calm = weather.calm(sites)
+        made = Made(sites=sites, units=self._physics.draw(rng, n))
+        room_c = weather.room_c(sites, calm, self._start_ms)
+        moving = Moving(
+            weather=calm,
+            state=self._physics.begin(made.units, room_c, rng),
+            faults=faults.begin(self._parts, self._plan, self.names, self._seed, self._start_ms),
+            burst_left=np.zeros(n, dtype=np.int64),
+            active=np.zeros(n, dtype=np.bool_),
+        )
+        return made, moving
+
+    @property
+    def now_ms(self) -> int:
+        """The fleet's own clock: the end of the last step, milliseconds UTC."""
+        return self._start_ms + round(self._tick * self._step_s * 1000.0)
+
+    def components(self, device: int) -> tuple[Component, ...]:
+        """Give the parts that are fitted to a device, with serials and times of installation."""
+        return tuple(
+            Component(
+                instance=part.instance,
+                kind=part.kind,
+                serial=self._serial(row, device),
+                installed_at_ms=int(self._now.faults.installed_ms[row, device]),
+            )
+            for row, part in enumerate(self._parts)
+        )
+
+    def step(self) -> Step:
+        """Advance every device by one frame."""
+        self._tick += 1
+        draws = self._rng["faults"].random((self._fault_draws, len(self.names)))
+        before = self._now.faults.failed_ms
+        outcome = self._advance(draws)
+        reading = sensing.read(
+            outcome.truth,
+            self._sensing,
+            self._physics.noise(self._made.units),
+            self._now.burst_left,
+            self._rng["sensors"],
+            self._step_s,
+        )
+        active = np.isin(outcome.phase, self._physics.active)
+        self._now = replace(self._now, burst_left=reading.burst_left, active=active)
+        told = tuple(self._events(outcome, draws, before))
+        self._fitted = []
+        return Step(
+            ts_ms=self.now_ms,
+            phase=outcome.phase,
+            quality=reading.quality,
+            values=reading.values,
+            events=told,
+        )
+
+    @property
+    def _fault_draws(self) -> int:
+        return 2 * len(self._parts) + len(self._physics.family.background)
+
+    def _advance(self, draws: Floats) -> Outcome:
+        """Move weather, faults and physics on, in that order."""
+        now, sites, dt_s = self._now, self._made.sites, self._step_s
+        sky = weather.advance(now.weather, self._rng["weather"], dt_s)
+        moved = faults.advance(
+            now.faults,
+            ts_ms=self.now_ms,
+            dt_h=dt_s / 3600.0,
+            active=now.active,
+            gates=draws[: len(self._parts)],
+        )
+        around = Around(
+            wear=faults.wear(moved),
+            down=moved.down,
+            room_c=weather.room_c(sites, sky, self.now_ms),
+            dip=weather.mains_dip(sites, sky),
+            dt_s=dt_s,
+        )
+        state, outcome = self._physics.advance(
+            self._made.units, now.state, around, self._rng["process"]
+        )
+        self._now = replace(now, weather=sky, faults=moved, state=state)
+        return outcome
+
+    def _events(self, outcome: Outcome, draws: Floats, before: Ints) -> Iterator[SimEvent]:
+        now, k, ts_ms, dt_h = self._now, len(self._parts), self.now_ms, self._step_s / 3600.0
+        for row, device in self._fitted:
+            yield events.replaced(device, self._parts[row], self._serial(row, device), ts_ms)
+        yield from events.said(outcome.notes, ts_ms)
+        failing = (now.faults.failed_ms != NEVER) & (before == NEVER)
+        yield from events.failures(failing, self._parts, ts_ms)
+        warns = faults.warns(
+            now.faults, self._rates, draws[k : 2 * k], dt_h=dt_h, active=now.active
+        )
+        yield from events.warnings(warns, self._parts, ts_ms)
+        codes = self._physics.family.background
+        yield from events.background(codes, draws[2 * k :], ~now.faults.down, dt_h, ts_ms)
+
+    def replace(self, device: int, component: str) -> Fitting:
+        """Fit a new part; the next step says `part_replaced`.
+
+        Only the part that is at fault takes its fault with it. A device that stands in error goes
+        on once no failed part is left in it.
+
+        Raises:
+            NotFound: the family has no such component.
+        """
+        row = self._row(component)
+        found = faults.as_found(self._now.faults, row, device)
+        at = (row, device)
+        here = np.zeros_like(self._now.faults.gate)
+        here[at] = self._now.faults.onset_ms[at] != NEVER
+        self._closed.extend(self._truths(here, repaired=True))
+        faults.renew(self._now.faults, self._parts, self._plan, self._seed, at, self.now_ms)
+        self._fitted.append(at)
+        return Fitting(as_found=found, cured=found is not AsFound.NO_FAULT_FOUND)
+
+    def _row(self, component: str) -> int:
+        try:
+            return self._physics.family.row(component)
+        except KeyError as error:
+            raise NotFound(f"{self.family} has no component {component!r}") from error
+
+    def remaining_h(self, device: int, component: str) -> float | None:
+        """Hours until this part fails if left; None while it has no fault, 0 once it failed."""
+        at = (self._row(component), device)
+        if self._now.faults.onset_ms[at] == NEVER:
+            return None
+        return float(self._now.faults.remaining_h[at])
+
+    def truth(self) -> tuple[Truth, ...]:
+        """Give every fault that has begun so far, repaired ones first; for judges only."""
+        return (*self._closed, *self._truths(self._now.faults.onset_ms != NEVER))
+
+    def failed(self) -> tuple[Truth, ...]:
+        """Give the faults that hold a device down at this moment."""
+        return tuple(self._truths(self._now.faults.failed_ms != NEVER))
+
+    def _truths(self, mask: Bools, *, repaired: bool = False) -> Iterator[Truth]:
+        """Tell the faults at the marked places [k, n], repaired now or still there."""
+        state, left_h = self._now.faults, self._now.faults.remaining_h
+        for row, device in np.argwhere(mask).tolist():
+            failed_ms = int(state.failed_ms[row, device])
+            left_ms = round(float(left_h[row, device]) * faults.HOUR_MS)
+            yield Truth(
+                device=self.names[device],
+                component=self._parts[row].instance,
+                failure_mode=self._parts[row].failure_mode,
+                onset_ms=int(state.onset_ms[row, device]),
+                failed_ms=None if failed_ms == NEVER else failed_ms,
+                due_ms=self.now_ms + left_ms if failed_ms == NEVER else failed_ms,
+                repaired_ms=self.now_ms if repaired else None,
+                preventive=repaired and failed_ms == NEVER,
+            )
+
+    def _serial(self, row: int, device: int) -> str:
+        generation = int(self._now.faults.generation[row, device])
+        return faults.serial(self._parts[row], self._seed, self.names[device], generation)
+
+    def snapshot(self) -> bytes:
+        """Write the whole state, random generators included, as JSON."""
+        return snapshot.encode(
+            {
+                "family": self.family,
+                "names": self.names,
+                "seed": self._seed,
+                "start_ms": self._start_ms,
+                "step_s": self._step_s,
+                "plan": asdict(self._plan),
+                "tick": self._tick,
+                "closed": [asdict(t) for t in self._closed],
+                "fitted": self._fitted,
+                "rng": {name: snapshot.pack_generator(rng) for name, rng in self._rng.items()},
+                "made": snapshot.pack(self._made),
+                "now": snapshot.pack(self._now),
+            }
+        )
+
+    def resume(self, content: dict[str, Any]) -> Self:
+        """Take over everything that a snapshot holds."""
+        self._tick = content["tick"]
+        self._closed = [Truth(**row) for row in content["closed"]]
+        self._fitted = [(row, device) for row, device in content["fitted"]]
+        self._rng = {name: snapshot.generator(s) for name, s in content["rng"].items()}
+        self._made = snapshot.unpack(self._made, content["made"])
+        self._now = snapshot.unpack(self._now, content["now"])
+        return self
+
+
+def _stream(*words: int) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(list(words)))
+
+
+def arguments(content: dict[str, Any]) -> dict[str, Any]:
+    """Give the arguments with which the fleet of a snapshot was made."""
+    plan = content["plan"]
+    scheduled = tuple(ScheduledFault(**row) for row in plan["scheduled"])
+    kept = ("names", "seed", "start_ms", "step_s")
+    return {**{k: content[k] for k in kept}, "plan": FaultPlan(**{**plan, "scheduled": scheduled})}
