@@ -65,7 +65,9 @@ def blank(spec: FeatureSpec, devices: int) -> NDArray[np.void]:
 
 def mean(total: Floats, n: NDArray[np.uint32]) -> Floats:
     """Return total / n, NaN where nothing was counted."""
-    return np.divide(total, n, out=np.full(total.shape, np.nan), where=n > 0)
+    out = np.full(total.shape, np.nan)
+    np.divide(total, n, out=out, where=n > 0)
+    return out
 
 
 def deviation(total: Floats, square: Floats, n: NDArray[np.uint32]) -> Floats:

@@ -124,7 +124,8 @@ class FeatureState:
 
     def snapshot(self, device: int) -> bytes:
         """Return one device's record as bytes, bound to this cohort's layout."""
-        return _HEADER.pack(_MAGIC, self._layout()) + self._records[device].tobytes()
+        body: bytes = self._records[device].tobytes()
+        return _HEADER.pack(_MAGIC, self._layout()) + body
 
     def restore(self, device: int, payload: bytes) -> None:
         """Put one device's record back; `SnapshotMismatch` where the layout differs."""

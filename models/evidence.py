@@ -1,0 +1,213 @@
+"""Evidence per component: the same few numbers for every component, whatever its channels.
+
+With some tens of failures spread over several components no model can learn each by itself. So what
+is known of a row is first told in terms of each component: how much its telemetry looks like the
+days before that component's failures, and how strongly the error codes speak for it. Models then
+learn from all components together.
+
+Telemetry: nearest shrunken centroids (Tibshirani et al., PNAS 2002): the mean deviation in the
+hours before a component's failures, in healthy standard deviations, soft-thresholded at what chance
+gives with so few failures. Codes: naive Bayes with presence and absence, shrunk to the base rate.
+A failure is one unit of evidence, however many rows stand before it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.features.spec import DEVICE_COLUMNS, LEVELS, RING, SHORT
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from models.features import FeatureSpec
+    from models.labels import Outcomes
+
+    Floats = NDArray[np.float64]
+
+LEAD_H = 24.0
+"""Hours before a failure in which its signs are learnt."""
+CHANCE = 3.0
+"""Soft threshold in standard errors of a mean over failures."""
+PSEUDO_FAILURES = 2.0
+"""Failures' worth of base rate mixed into the rate of a code before failures."""
+COLUMNS = (
+    "match",
+    "match_short",
+    "match_others",
+    "codes",
+    "codes_others",
+    "hours_since_code",
+    "age_h",
+    "age_ratio",
+    "unrest",
+    "score_last",
+    "score_peak",
+    "observed_h",
+)
+RISING = (1, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0)
+"""Evidence that can only raise a hazard (a constraint on the trees)."""
+_LEVEL_BLOCKS = (1, SHORT, RING, SHORT, SHORT, SHORT, SHORT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signatures:
+    """What stands before the failures of each component.
+
+    `weight[k, l * c]` in healthy standard deviations `sigma[l * c]`; `said[k, q]` and
+    `unsaid[k, q]` log-likelihood ratios of a code heard or not heard in the last day;
+    `life_h[k]` median age at failure; `failures[k]` how many failures taught this.
+    """
+
+    weight: Floats
+    sigma: Floats
+    said: Floats
+    unsaid: Floats
+    life_h: Floats
+    failures: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighted:
+    """Rows as evidence is learnt from: deviations z[m, l * c], codes heard[m, q], age_h[m, k]."""
+
+    z: Floats
+    heard: NDArray[np.bool_]
+    hours_since: Floats
+    age_h: Floats
+    device: Floats
+
+
+def sight(spec: FeatureSpec, z: Floats, values: NDArray[np.float32]) -> Sighted:
+    """Return rows as evidence sees them; z is [m, l, c] from `models.deviations.compare`."""
+    parts = spec.parts
+    return Sighted(
+        z=z.reshape(len(z), -1),
+        heard=values[:, parts["count_day"]] > 0,
+        hours_since=values[:, parts["hours_since"]].astype(float),
+        age_h=values[:, parts["age_h"]].astype(float),
+        device=values[:, parts["device"]].astype(float),
+    )
+
+
+def learn(seen: Sighted, result: Outcomes, kept: NDArray[np.bool_]) -> Signatures:
+    """Return the signatures taught by the rows in `kept`[m]."""
+    near = result.failed & (result.hours <= LEAD_H) & kept[:, None]
+    calm = kept & ~(result.failed & (result.hours <= 3 * LEAD_H)).any(axis=1)
+    z = np.nan_to_num(seen.z)
+    sigma = np.maximum(z[calm].std(axis=0) if calm.any() else np.ones(z.shape[1]), 0.05)
+    base = (seen.heard[calm].sum(axis=0) + 0.5) / (calm.sum() + 1.0)
+    learnt = [
+        _component(seen, z / sigma, base, near[:, k], result.episode[:, k], k)
+        for k in range(near.shape[1])
+    ]
+    weight, said, unsaid, life, failures = zip(*learnt, strict=True)
+    return Signatures(
+        weight=np.stack(weight),
+        sigma=sigma,
+        said=np.stack(said),
+        unsaid=np.stack(unsaid),
+        life_h=np.array(life),
+        failures=np.array(failures),
+    )
+
+
+def _component(
+    seen: Sighted,
+    z: Floats,
+    base: Floats,
+    near: NDArray[np.bool_],
+    episode: NDArray[np.int64],
+    k: int,
+) -> tuple[Floats, Floats, Floats, float, int]:
+    names, which = np.unique(episode[near], return_inverse=True)
+    n = len(names)
+    heard = _heard(seen, k)[near]
+    shift = _episode_means(z[near], which, n).mean(axis=0) if n else np.zeros(z.shape[1])
+    rate = _episode_means(heard.astype(float), which, n).sum(axis=0) if n else 0.0 * base
+    rate = (rate + PSEUDO_FAILURES * base) / (n + PSEUDO_FAILURES)
+    rate = np.clip(rate, 1e-4, 1 - 1e-4)
+    weight = np.sign(shift) * np.maximum(np.abs(shift) - CHANCE / np.sqrt(max(n, 1)), 0.0)
+    ages = seen.age_h[near, k]
+    ages = ages[np.isfinite(ages)]
+    life = float(np.median(ages)) if len(ages) else np.nan
+    return weight, np.log(rate / base), np.log((1 - rate) / (1 - base)), life, n
+
+
+def _episode_means(x: Floats, which: NDArray[np.int64], n: int) -> Floats:
+    total = np.zeros((n, x.shape[1]))
+    np.add.at(total, which, x)
+    return total / np.bincount(which, minlength=n)[:, None]
+
+
+def _heard(seen: Sighted, k: int) -> NDArray[np.bool_]:
+    """Codes of the last day that came after component k was put in; [m, q]."""
+    age = seen.age_h[:, k, None]
+    heard: NDArray[np.bool_] = seen.heard & ~(seen.hours_since >= age)
+    return heard
+
+
+def matches(signatures: Signatures, seen: Sighted, k: int) -> Floats:
+    """Return each deviation's share in the likeness to component k's failures; [m, l * c].
+
+    The sum over all is 1 where the row stands where the mean row before a failure stood. A window
+    that reaches back before the component was put in is left out.
+    """
+    weight = signatures.weight[k]
+    norm = float((weight**2).sum())
+    reach = np.repeat(np.array(_LEVEL_BLOCKS, dtype=float), seen.z.shape[1] // len(LEVELS))
+    stale = seen.age_h[:, k, None] < reach
+    z = np.where(stale, 0.0, np.nan_to_num(seen.z)) / signatures.sigma
+    return z * weight / norm if norm > 0 else np.zeros_like(z)
+
+
+def code_ratios(signatures: Signatures, seen: Sighted, k: int) -> Floats:
+    """Return each code's log-likelihood ratio for component k; [m, q]."""
+    return np.where(_heard(seen, k), signatures.said[k], signatures.unsaid[k])
+
+
+def evidence(signatures: Signatures, seen: Sighted) -> Floats:
+    """Return the columns `COLUMNS` for every row and component; [m, k, e]."""
+    components = signatures.weight.shape[0]
+    width = seen.z.shape[1] // len(LEVELS)
+    short = slice(LEVELS.index("short") * width, (LEVELS.index("short") + 1) * width)
+    shares = [matches(signatures, seen, k) for k in range(components)]
+    match = np.stack([s.sum(axis=1) for s in shares], axis=1)
+    brief = np.stack([s[:, short].sum(axis=1) for s in shares], axis=1)
+    codes = np.stack(
+        [code_ratios(signatures, seen, k).sum(axis=1) for k in range(components)], axis=1
+    )
+    score, peak = seen.device[:, DEVICE_COLUMNS.index("score_last")], seen.device[:, -1]
+    unrest = np.sqrt(np.mean((np.nan_to_num(seen.z) / signatures.sigma) ** 2, axis=1))
+    columns = [
+        np.clip(match, -2, 3),
+        brief,
+        _most_of_others(match),
+        codes,
+        _most_of_others(codes),
+        np.stack([_since(signatures, seen, k) for k in range(components)], axis=1),
+        seen.age_h,
+        seen.age_h / signatures.life_h,
+        *(np.repeat(x[:, None], components, axis=1) for x in (unrest, score, peak)),
+        np.repeat(seen.device[:, :1], components, axis=1),
+    ]
+    return np.stack(columns, axis=2)
+
+
+def _since(signatures: Signatures, seen: Sighted, k: int) -> Floats:
+    """Hours since the latest code that speaks for component k; NaN if none in its life; [m]."""
+    speaks = _heard(seen, k) & (signatures.said[k] > 1.0)
+    hours = np.where(speaks, seen.hours_since, np.inf).min(axis=1)
+    return np.where(np.isfinite(hours), hours, np.nan)
+
+
+def _most_of_others(x: Floats) -> Floats:
+    """Return for each component the largest value among the other components; [m, k]."""
+    if x.shape[1] == 1:
+        return np.full_like(x, np.nan)
+    ordered = np.sort(x, axis=1)
+    top, second = ordered[:, -1:], ordered[:, -2:-1]
+    return np.where(x == top, second, top)

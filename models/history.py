@@ -1,0 +1,221 @@
+"""Recorded or simulated histories of one cohort as plain arrays, and their replay into features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.features import FeatureSpec, FeatureState, Rows
+from models.features.spec import HOUR_MS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import ArrayLike, NDArray
+
+    Ints = NDArray[np.int64]
+
+
+class Found(IntEnum):
+    """The as-found condition of a component that was taken out."""
+
+    FAILED = 0
+    DEGRADED = 1
+    NO_FAULT = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frames:
+    """Frames in order of time: device[m], ts_ms[m], phase[m], values[m, c] (NaN: missing)."""
+
+    device: Ints
+    ts_ms: Ints
+    phase: NDArray[np.int16]
+    values: NDArray[np.floating]
+
+    @staticmethod
+    def of_grid(ts_ms: ArrayLike, phase: ArrayLike, values: ArrayLike) -> Frames:
+        """Frames of n devices sampled together: ts_ms[t], phase[t, n], values[t, n, c]."""
+        ts, x = np.asarray(ts_ms, dtype=np.int64), np.asarray(values)
+        steps, devices, channels = x.shape
+        return Frames(
+            device=np.tile(np.arange(devices), steps),
+            ts_ms=np.repeat(ts, devices),
+            phase=np.asarray(phase, dtype=np.int16).reshape(-1),
+            values=x.reshape(steps * devices, channels),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marks:
+    """Dated happenings in order of time: device[m], ts_ms[m], what[m] (a code or component)."""
+
+    device: Ints
+    ts_ms: Ints
+    what: Ints
+
+    @staticmethod
+    def of(device: ArrayLike, ts_ms: ArrayLike, what: ArrayLike) -> Marks:
+        """Put marks in order of time; equal times keep their order."""
+        ts = np.asarray(ts_ms, dtype=np.int64)
+        order = np.argsort(ts, kind="stable")
+        return Marks(
+            device=np.asarray(device, dtype=np.int64)[order],
+            ts_ms=ts[order],
+            what=np.asarray(what, dtype=np.int64)[order],
+        )
+
+    def where(self, kept: NDArray[np.bool_]) -> Marks:
+        """Those that are kept."""
+        return Marks(device=self.device[kept], ts_ms=self.ts_ms[kept], what=self.what[kept])
+
+    def __len__(self) -> int:
+        return len(self.ts_ms)
+
+
+NO_MARKS = Marks.of((), (), ())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What was found at the end of a component's life: device, ts_ms, what (component), condition.
+
+    `known_ms` is when it became known; nothing decided earlier may use it. All [m].
+    """
+
+    device: Ints
+    ts_ms: Ints
+    what: Ints
+    condition: Ints
+    known_ms: Ints
+
+    @staticmethod
+    def failures(marks: Marks) -> Findings:
+        """Failures that were known at once."""
+        condition = np.full(len(marks), Found.FAILED, dtype=np.int64)
+        return Findings(
+            device=marks.device,
+            ts_ms=marks.ts_ms,
+            what=marks.what,
+            condition=condition,
+            known_ms=marks.ts_ms,
+        )
+
+    def where(self, kept: NDArray[np.bool_]) -> Findings:
+        """Those that are kept."""
+        return Findings(
+            device=self.device[kept],
+            ts_ms=self.ts_ms[kept],
+            what=self.what[kept],
+            condition=self.condition[kept],
+            known_ms=self.known_ms[kept],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """All that is known of the devices of one cohort up to `until_ms`.
+
+    `installs` are dated before observation began. Every replacement of a part is in
+    `replacements`, whether or not a finding tells what was found.
+    """
+
+    spec: FeatureSpec
+    devices: tuple[str, ...]
+    frames: Frames
+    events: Marks
+    replacements: Marks
+    findings: Findings
+    installs: Marks
+    until_ms: int
+
+    @property
+    def failures(self) -> Marks:
+        """The failures among the findings."""
+        f = self.findings
+        failed = f.condition == Found.FAILED
+        return Marks.of(f.device[failed], f.ts_ms[failed], f.what[failed])
+
+    def known_at(self, now_ms: int) -> History:
+        """Return what was known at `now_ms`: no later input, no finding told later."""
+        f, kept = self.frames, self.frames.ts_ms <= now_ms
+        frames = Frames(
+            device=f.device[kept], ts_ms=f.ts_ms[kept], phase=f.phase[kept], values=f.values[kept]
+        )
+        return replace(self.told_by(now_ms), frames=frames)
+
+    def told_by(self, now_ms: int) -> History:
+        """Return the happenings known at `now_ms`, without frames: enough to label rows by."""
+        f = self.frames
+        none = Frames(
+            device=f.device[:0], ts_ms=f.ts_ms[:0], phase=f.phase[:0], values=f.values[:0]
+        )
+        return replace(
+            self,
+            frames=none,
+            events=self.events.where(self.events.ts_ms <= now_ms),
+            replacements=self.replacements.where(self.replacements.ts_ms <= now_ms),
+            findings=self.findings.where(self.findings.known_ms <= now_ms),
+            until_ms=min(self.until_ms, now_ms),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Feed:
+    take: Callable[[Ints], Rows]
+    ts_ms: Ints
+
+
+def rows_of(history: History) -> Rows:
+    """Return the feature rows of a history, boundary by boundary, as the online state makes them.
+
+    At one instant frames go first, then events, then replacements.
+    """
+    state = FeatureState(history.spec, devices=len(history.devices))
+    h = history
+    state.observe_installs(h.installs.device, h.installs.what, h.installs.ts_ms)
+    f = h.frames
+    feeds = (
+        _Feed(
+            lambda i: state.observe_frames(f.device[i], f.ts_ms[i], f.phase[i], f.values[i]),
+            f.ts_ms,
+        ),
+        _Feed(_taker(h.events, state.observe_events), h.events.ts_ms),
+        _Feed(_taker(h.replacements, state.observe_replacements), h.replacements.ts_ms),
+    )
+    due = [feed.take(i) for feed, i in _in_order(feeds)]
+    every = np.arange(len(h.devices))
+    last = h.until_ms - h.until_ms % h.spec.step_ms
+    due.append(state.advance(every, last + 1))
+    return Rows.joined([d for d in due if len(d)], h.spec.width)
+
+
+def _taker(marks: Marks, observe: Callable[[Ints, Ints, Ints], Rows]) -> Callable[[Ints], Rows]:
+    return lambda i: observe(marks.device[i], marks.ts_ms[i], marks.what[i])
+
+
+def _in_order(feeds: tuple[_Feed, ...]) -> Iterator[tuple[_Feed, Ints]]:
+    """Yield runs of one feed's entries, all feeds merged by time; ties go in order of feeds."""
+    ts = np.concatenate([f.ts_ms for f in feeds])
+    which = np.repeat(np.arange(len(feeds)), [len(f.ts_ms) for f in feeds])
+    entry = np.concatenate([np.arange(len(f.ts_ms)) for f in feeds])
+    order = np.argsort(ts, kind="stable")
+    which, entry = which[order], entry[order]
+    cuts = np.flatnonzero(np.diff(which)) + 1
+    for run, kind in zip(np.split(entry, cuts), which[np.r_[0, cuts]], strict=True):
+        yield feeds[kind], run
+
+
+__all__ = [
+    "HOUR_MS",
+    "NO_MARKS",
+    "Findings",
+    "Found",
+    "Frames",
+    "History",
+    "Marks",
+    "rows_of",
+]

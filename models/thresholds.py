@@ -1,0 +1,149 @@
+"""Calibration and thresholds, both from slices of time that the judged model had not seen."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models import hazard
+from models.backtest import Candidate, Failure, judge, open_orders
+from models.labels import intervals
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from models.backtest import Judgement
+    from models.failure import FailureModel
+    from models.features import Rows
+    from models.history import History
+    from models.labels import Outcomes
+
+    Floats = NDArray[np.float64]
+
+GRID = tuple(float(p) for p in np.round(np.linspace(0.05, 0.95, 19), 2))
+ENOUGH = 10
+"""Failures in the later slices from which a component gets a threshold of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaterSlice:
+    """Rows after a cut in time, with the log-odds of the model fitted before it."""
+
+    rows: Rows
+    logit: Floats
+    result: Outcomes
+
+
+def calibrated(model: FailureModel, late: Sequence[LaterSlice]) -> FailureModel:
+    """Return the model with its hazards recalibrated on the later slices."""
+    logit = np.concatenate([s.logit for s in late])
+    hours = np.concatenate([s.result.hours for s in late])
+    failed = np.concatenate([s.result.failed for s in late])
+    at_risk, event = intervals(hours, failed, model.horizons_h)
+    h = len(model.horizons_h)
+    flat = [a.reshape(-1, h) for a in (logit, at_risk, event)]
+    each = np.full(len(flat[0]), model.spec.step_ms / (24 * 3_600_000))
+    found = hazard.calibrate(flat[0], flat[1], flat[2], np.minimum(each, 1.0))
+    return replace(model, calibration=found)
+
+
+def choose(
+    model: FailureModel, late: Sequence[LaterSlice], history: History
+) -> tuple[tuple[float, ...], dict[str, Any]]:
+    """Return a threshold per component and the figures of the later slices.
+
+    The best F1 of orders opened by the policy; of thresholds equally good the middle one in
+    log-odds, for it leaves room on both sides. A component with few failures there takes the
+    threshold of all components together.
+    """
+    candidates = [c for s in late for c in candidates_of(model, s, history.devices)]
+    names = model.spec.components
+    shared, pooled = _best(candidates, names, history, late, model)
+    own = {name: _own(name, candidates, history, late, model) for name in names}
+    chosen = tuple(own[name] or shared for name in names)
+    return chosen, {"later_slices": asdict(pooled), "calibration": asdict(model.calibration)}
+
+
+def candidates_of(model: FailureModel, part: LaterSlice, devices: Sequence[str]) -> list[Candidate]:
+    """Return the forecasts of a slice that any threshold of the grid could open, by time."""
+    p = hazard.cumulative(part.logit, model.calibration)
+    p = p[:, :, model.horizons_h.index(model.order_horizon_h)]
+    row, k = np.nonzero(p >= GRID[0])
+    order = np.argsort(part.rows.ts_ms[row], kind="stable")
+    return [
+        Candidate(
+            device=devices[part.rows.device[i]],
+            component=model.spec.components[j],
+            ts_ms=int(part.rows.ts_ms[i]),
+            probability=float(p[i, j]),
+            row=int(i),
+        )
+        for i, j in zip(row[order], k[order], strict=True)
+    ]
+
+
+def _own(
+    name: str,
+    candidates: Sequence[Candidate],
+    history: History,
+    late: Sequence[LaterSlice],
+    model: FailureModel,
+) -> float | None:
+    mine = [c for c in candidates if c.component == name]
+    best, figures = _best(mine, (name,), history, late, model)
+    return best if figures.failures >= ENOUGH else None
+
+
+def _best(
+    candidates: Sequence[Candidate],
+    names: Sequence[str],
+    history: History,
+    late: Sequence[LaterSlice],
+    model: FailureModel,
+) -> tuple[float, Judgement]:
+    figures = [_judged(candidates, names, history, late, model, t) for t in GRID]
+    score = np.array([_f1(f) for f in figures])
+    best = np.flatnonzero(score >= score.max() - 1e-9)
+    middle = int(best[len(best) // 2])
+    return GRID[middle], figures[middle]
+
+
+def _judged(
+    candidates: Sequence[Candidate],
+    names: Sequence[str],
+    history: History,
+    late: Sequence[LaterSlice],
+    model: FailureModel,
+    threshold: float,
+) -> Judgement:
+    opened = open_orders(
+        candidates,
+        dict.fromkeys(names, threshold),
+        happened(history, history.replacements),
+        model.order_horizon_h,
+    )
+    return judge(
+        [order for order, _ in opened],
+        [f for f in happened(history, history.failures) if f.component in names],
+        since_ms=min(int(s.rows.ts_ms.min()) for s in late if len(s.rows)),
+        until_ms=history.until_ms,
+        horizon_h=model.order_horizon_h,
+        devices=len(history.devices),
+    )
+
+
+def _f1(figures: Judgement) -> float:
+    p, r = figures.precision.value, figures.event_recall.value
+    return 2 * p * r / (p + r) if p + r > 0 else 0.0
+
+
+def happened(history: History, marks: Any) -> list[Failure]:  # noqa: ANN401
+    """Return marks of components by name."""
+    return [
+        Failure(device=history.devices[d], component=history.spec.components[k], ts_ms=int(ts))
+        for d, ts, k in zip(marks.device, marks.ts_ms, marks.what, strict=True)
+    ]
