@@ -18,11 +18,12 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+Counts = npt.NDArray[np.uint16]
 
 WEEK_S = 7 * 86400.0
-EDGES: Floats = np.concatenate(([0.0], 0.05 * 1.6 ** np.arange(23)))
-"""[b] lower edges, geometric from 0.05 to about 1,550."""
-CAPACITY = 8192.0
+EDGES: Floats = np.concatenate(([0.0], 0.1 * 1.25 ** np.arange(39)))
+"""[b] lower edges, geometric from 0.1 to about 480."""
+CAPACITY = 8192
 """A table that has seen this many values is halved, so that it forgets slowly."""
 RELEARN_FRAMES = 200
 """A released device learns anew for so many frames, and is not anomalous meanwhile."""
@@ -30,62 +31,65 @@ TAIL_SHARE = 0.02
 TAIL_LEAST = 30.0
 """The extrapolated tail holds this share of the values, and at least so many of them."""
 
+_BINS = np.arange(len(EDGES))
 _WIDTHS: Floats = np.diff(EDGES)
 
 
-def exceedances(values: Floats) -> Floats:
-    """Table [..., b] of one observation per value [...]; NaN exceeds nothing, so counts nothing."""
-    return (values[..., None] >= EDGES).astype(np.float64)
-
-
-def added(table: Floats, values: Floats) -> Floats:
-    """The tables [..., b] after one more value [...] each."""
-    grown = table + exceedances(values)
+def added(table: Counts, values: Floats) -> Counts:
+    """Add one value [...] to each table [..., b]; NaN is no value."""
+    grown = table + (_BINS <= _bin(values)[..., None])
     full = grown[..., :1] >= CAPACITY
-    return np.where(full, np.floor(grown * 0.5), grown)
+    return np.where(full, grown >> 1, grown).astype(np.uint16)
 
 
-def log_tail(table: Floats, values: Floats) -> Floats:
+def log_tail(table: Counts, values: Floats) -> Floats:
     """-ln P(as large as this or larger) of values [...] by tables [..., b]; 0 for an empty table.
 
     Values are never negative. NaN gives 0: an unknown statistic says nothing.
     """
-    total = table[..., 0]
-    start = _tail_start(table, total)
-    here = np.searchsorted(EDGES, np.nan_to_num(values), side="right") - 1
-    inside = _interpolated(table, values, np.minimum(here, len(EDGES) - 2), total)
-    beyond = _extrapolated(table, values, start, total)
-    tail = np.where(here >= start, beyond, inside)
-    return np.where((total > 0) & np.isfinite(values), np.maximum(tail, 0.0), 0.0)
+    total = table[..., 0].astype(np.float64)
+    here = _bin(values)
+    inside = np.clip(here, 0, len(_WIDTHS) - 1)
+    low, high = _at(table, inside), _at(table, inside + 1)
+    share = (values - EDGES[inside]) / _WIDTHS[inside]
+    lower, upper = _log_survival(low, total), _log_survival(high, total)
+    tail = np.where(here >= 0, lower + (upper - lower) * share, 0.0)
+    far = (here >= 0) & (high < _wanted(total))
+    tail[far] = _extrapolated(table[far], values[far])
+    return np.where(total > 0, tail, 0.0)
 
 
-def _tail_start(table: Floats, total: Floats) -> Ints:
-    wanted = np.maximum(TAIL_LEAST, TAIL_SHARE * total)[..., None]
-    return np.maximum((table >= wanted).sum(axis=-1) - 1, 0)
+def _bin(values: Floats) -> Ints:
+    """Index of the last edge that a value reaches; -1 for NaN."""
+    reached = np.searchsorted(EDGES, values, side="right") - 1
+    return np.where(np.isnan(values), -1, reached)
 
 
-def _at(table: Floats, index: Ints) -> Floats:
-    taken: Floats = np.take_along_axis(table, index[..., None], axis=-1)[..., 0]
-    return taken
+def _at(table: Counts, index: Ints) -> Floats:
+    taken = np.take_along_axis(table, index[..., None], axis=-1)[..., 0]
+    return taken.astype(np.float64)
+
+
+def _wanted(total: Floats) -> Floats:
+    return np.maximum(TAIL_LEAST, TAIL_SHARE * total)
 
 
 def _log_survival(count: Floats, total: Floats) -> Floats:
     return np.log((total + 1.0) / (count + 1.0))
 
 
-def _interpolated(table: Floats, values: Floats, here: Ints, total: Floats) -> Floats:
-    low = _log_survival(_at(table, here), total)
-    high = _log_survival(_at(table, here + 1), total)
-    share = (values - EDGES[here]) / _WIDTHS[here]
-    return low + (high - low) * share
-
-
-def _extrapolated(table: Floats, values: Floats, start: Ints, total: Floats) -> Floats:
+def _extrapolated(table: Counts, values: Floats) -> Floats:
+    """The tail beyond the last edge that enough values exceed; tables [m, b], values [m]."""
+    counts = table.astype(np.float64)
+    total = counts[:, 0]
+    start = np.maximum((counts >= _wanted(total)[:, None]).sum(axis=1) - 1, 0)
     count = np.maximum(_at(table, start), 1.0)
-    steps = 0.5 * (table[..., :-1] + table[..., 1:]) * _WIDTHS
-    beyond = np.arange(len(_WIDTHS)) >= start[..., None]
-    area = np.where(beyond, steps, 0.0).sum(axis=-1)
-    mean_excess = np.maximum(area / count, 0.25 * _WIDTHS[np.minimum(start, len(_WIDTHS) - 1)])
+    # Simpson's rule with the geometric mean as middle: near exact where survival is exponential.
+    middle = np.sqrt(counts[:, :-1] * counts[:, 1:])
+    areas = (counts[:, :-1] + 4.0 * middle + counts[:, 1:]) * _WIDTHS / 6.0
+    beyond = _BINS[:-1] >= start[:, None]
+    mean_excess = np.where(beyond, areas, 0.0).sum(axis=1) / count
+    mean_excess = np.maximum(mean_excess, 0.1 * _WIDTHS[np.minimum(start, len(_WIDTHS) - 1)])
     excess = np.maximum(values - EDGES[start], 0.0)
     return _log_survival(count, total) + count * np.log1p(excess / (count * mean_excess))
 

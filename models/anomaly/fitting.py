@@ -1,9 +1,35 @@
-"""Fits a cohort prior on healthy history."""
+"""Fits a cohort's prior on healthy history.
 
+The prior is what the devices of the cohort end up with: their history is run through the scorer
+itself, and the levels, covariances and exceedance tables that it learnt are pooled. Nothing is
+known of them by other means, so what a new device starts from is what an old one would say.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
 import numpy.typing as npt
 
 from models.anomaly.prior import CohortPrior, empty_prior
-from models.anomaly.spec import ScorerSpec
+from models.anomaly.scorer import FleetScorer
+from models.anomaly.spec import Floats, Ints, ScorerSpec
+from models.anomaly.state import CENTRE, COUNT, RESIDUAL, SPREAD, STEP, ScorerState
+
+HEAVIEST = 2000.0
+"""A prior counts for so many frames at most, however alike the devices are."""
+TAIL_COUNT = 500.0
+"""The prior's exceedance tables count for so many values."""
+_BATCH = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """Frames of several devices, each device's in order of time."""
+
+    device: Ints
+    ts_ms: Ints
+    phase: npt.NDArray[np.int16]
+    values: Floats
 
 
 def fit_prior(
@@ -14,5 +40,141 @@ def fit_prior(
     phase: npt.ArrayLike,
     values: npt.ArrayLike,
 ) -> CohortPrior:
-    """Learn what is usual in a cohort."""
-    return empty_prior(spec)
+    """Learn what is usual in a cohort from healthy frames [n] of several devices.
+
+    `device` holds any integers, `values` is [n, c] with NaN where missing; rows may stand in any
+    order. The order of devices and channels does not change the result beyond rounding.
+    """
+    history = _ordered(device, ts_ms, phase, values)
+    slopes = _with_slopes(empty_prior(spec), spec, history)
+    settled = _played(FleetScorer(spec, slopes), history)
+    levels = _with_levels(slopes, spec, settled)
+    calibrated = _played(FleetScorer(spec, levels), history)
+    return replace(levels, tails=_pooled_tails(calibrated))
+
+
+def _ordered(
+    device: npt.ArrayLike, ts_ms: npt.ArrayLike, phase: npt.ArrayLike, values: npt.ArrayLike
+) -> History:
+    devices, times = np.asarray(device, np.int64), np.asarray(ts_ms, np.int64)
+    order = np.lexsort((times, devices))
+    return History(
+        device=devices[order],
+        ts_ms=times[order],
+        phase=np.asarray(phase, np.int16)[order],
+        values=np.asarray(values, np.float64)[order],
+    )
+
+
+def _played(scorer: FleetScorer, history: History) -> ScorerState:
+    """The state after the whole history."""
+    _, device = np.unique(history.device, return_inverse=True)
+    slots = np.array([scorer.slot(i) for i in range(device.max(initial=-1) + 1)], np.int64)
+    # By time, so that waves are wide; a device's own order is kept.
+    by_time = np.argsort(history.ts_ms, kind="stable")
+    for start in range(0, len(by_time), _BATCH):
+        rows = by_time[start : start + _BATCH]
+        scorer.score(
+            slots[device[rows]], history.ts_ms[rows], history.phase[rows], history.values[rows]
+        )
+    return scorer.state
+
+
+def _with_levels(prior: CohortPrior, spec: ScorerSpec, state: ScorerState) -> CohortPrior:
+    """`prior` with the levels and the covariance that devices ended up with."""
+    levels = state.levels[: state.used]
+    enough = levels[:, :, COUNT] >= spec.warm_up
+    centre = _median(levels[:, :, CENTRE], enough)
+    away = np.abs(levels[:, :, CENTRE] - centre)
+    between = 1.4826 * _median(away, enough)
+    spread = np.maximum(_median(levels[:, :, RESIDUAL], enough), 0.0)
+    wander = _median(levels[:, :, SPREAD], enough)
+    step = _median(levels[:, :, STEP], enough)
+    pairs = state.pairs[: state.used]
+    return replace(
+        prior,
+        centre=centre,
+        spread=np.maximum(spread, wander),
+        between=between,
+        step=step,
+        weight=np.where(enough.any(axis=0), _weight(spec, wander, step, between), 0.0),
+        correlation=_correlation(pairs, len(spec.channels)),
+        cadence_s=float(np.median(state.cadence[: state.used])) if state.used else 0.0,
+    )
+
+
+def _weight(spec: ScorerSpec, spread: Floats, step: Floats, between: Floats) -> Floats:
+    """n0: own frames after which a device's own mean is as good a guess as the cohort's.
+
+    A mean of n frames is off by spread² / (n r), r as in `levels.blended`; the cohort's centre is
+    off by between².
+    """
+    ratio = np.minimum(0.5 * (step / np.maximum(spread, 1e-12)) ** 2, 1.0)
+    noise = spread**2 / np.maximum(ratio, 1e-6)
+    return np.clip(noise / np.maximum(between**2, 1e-12), spec.warm_up, HEAVIEST)
+
+
+def _correlation(pairs: npt.NDArray[np.float32], channels: int) -> Floats:
+    weight = pairs[:, :1].astype(np.float64)
+    mean = (weight * pairs[:, 1:]).sum(axis=0) / np.maximum(weight.sum(), 1.0)
+    matrix = np.eye(channels)
+    if weight.sum() >= channels * channels:
+        rows, columns = np.triu_indices(channels)
+        matrix[rows, columns] = matrix[columns, rows] = mean
+        # A channel never seen has no variance of its own: it stands alone, at 1.
+        unseen = np.diagonal(matrix) <= 0
+        matrix[unseen, unseen] = 1.0
+    return matrix
+
+
+def _pooled_tails(state: ScorerState) -> Floats:
+    pooled = state.tails[: state.used].astype(np.float64).sum(axis=0)
+    total = pooled[:, :1]
+    return np.where(total > 0, pooled * np.minimum(1.0, TAIL_COUNT / np.maximum(total, 1.0)), 0.0)
+
+
+def _median(values: Floats, where: npt.NDArray[np.bool_]) -> Floats:
+    """Median over devices [d, p, c] of those that know enough; 0 where none does."""
+    masked = np.ma.masked_array(values, mask=~where)
+    return np.asarray(np.ma.median(masked, axis=0).filled(0.0), np.float64)
+
+
+def _with_slopes(prior: CohortPrior, spec: ScorerSpec, history: History) -> CohortPrior:
+    """`prior` with each phase's least squares of the channels on the ambient ones.
+
+    Values are taken relative to the device's own mean in that phase, and pooled over devices.
+    """
+    columns = [spec.channels.index(name) for name in spec.ambient]
+    slope, ambient = prior.slope.copy(), prior.ambient.copy()
+    if not columns:
+        return prior
+    for place, phase in enumerate(spec.phases):
+        rows = (history.phase == phase) & np.isfinite(history.values[:, columns]).all(axis=1)
+        if rows.sum() < spec.warm_up:
+            continue
+        values = history.values[rows]
+        ambient[place] = np.median(values[:, columns], axis=0)
+        slope[place] = _slopes(_within(values, history.device[rows]), columns)
+    return replace(prior, slope=slope, ambient=ambient)
+
+
+def _within(values: Floats, device: Ints) -> Floats:
+    """Values [n, c] less their device's mean."""
+    _, which = np.unique(device, return_inverse=True)
+    present = np.isfinite(values)
+    sums = np.zeros((which.max() + 1, values.shape[1]))
+    counts = np.zeros_like(sums)
+    np.add.at(sums, which, np.where(present, values, 0.0))
+    np.add.at(counts, which, present)
+    return np.asarray(values - (sums / np.maximum(counts, 1.0))[which], np.float64)
+
+
+def _slopes(values: Floats, columns: list[int]) -> Floats:
+    """[a, c] least squares slopes; an ambient channel explains no ambient channel."""
+    known = np.where(np.isfinite(values), values, 0.0)
+    ambient = known[:, columns]
+    scale = np.maximum(np.diagonal(ambient.T @ ambient), 1e-12)
+    normal = ambient.T @ ambient + np.diag(1e-6 * scale)
+    slopes = np.linalg.solve(normal, ambient.T @ known)
+    slopes[:, columns] = 0.0
+    return np.asarray(slopes, np.float64)

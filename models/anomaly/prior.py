@@ -85,7 +85,7 @@ class CohortPrior:
             field.name: np.lib.format.read_array(source, allow_pickle=False)
             for field in fields(cls)[1:]
         }
-        return cls(digest=digest, **found | {"cadence_s": float(found["cadence_s"])})
+        return cls(digest=digest, **found | {"cadence_s": found["cadence_s"].item()})
 
     def require(self, spec: ScorerSpec) -> None:
         """Raise PriorRefused unless it was fitted for this specification."""

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models import calibration
-from models.anomaly.prior import CohortPrior
+from models.anomaly.prior import CohortPrior, PriorRefused
 from models.anomaly.spec import Ints, ScorerSpec, Scores
 from models.anomaly.state import FAST, LAST, MEAN, STIR, ScorerState
 from models.anomaly.step import Frames, Setting, refreshed, step
@@ -31,7 +31,8 @@ class FleetScorer:
             ambient=np.array([columns[name] for name in spec.ambient], dtype=np.int64),
         )
         self._places = _phase_places(spec.phases)
-        self._state = ScorerState(spec)
+        self.state = ScorerState(spec)
+        """Every device, by slot; read it, and let `score` alone write it."""
         self._slots: dict[int | str, int] = {}
         self._priors: PriorVersions = no_priors(spec)
         self._newest = NO_PRIOR
@@ -46,15 +47,14 @@ class FleetScorer:
     @property
     def bytes_per_device(self) -> int:
         """What one device takes in memory."""
-        return self._state.bytes_per_device
+        return self.state.bytes_per_device
 
     def slot(self, device: int | str) -> int:
         """The device's place in the arrays; a new device gets one, and the newest prior."""
         if device not in self._slots:
-            place = self._state.take()
+            place = self.state.take()
             self._slots[device] = place
-            self._state.prior[place] = self._newest
-            refreshed(self._state, self._priors, np.array([place]))
+            self._use(self._newest, np.array([place]))
         return self._slots[device]
 
     def score(
@@ -73,7 +73,7 @@ class FleetScorer:
         frames = self._frames(slots, ts_ms, phase, values, quality)
         out = _blank(len(frames.slots), len(self.spec.channels))
         for rows in waves(frames.slots):
-            part = step(self._state, self._priors, self._setting, _taken(frames, rows))
+            part = step(self.state, self._priors, self._setting, _taken(frames, rows))
             for name in Scores.__slots__:
                 getattr(out, name)[rows] = getattr(part, name)
         return out
@@ -86,7 +86,7 @@ class FleetScorer:
         The anomalous state ends. `ts_ms` is when the part was replaced: no new alarm is held back
         on account of one before it, which is all that it is for.
         """
-        state = self._state
+        state = self.state
         if channels is None:
             state.clear(slot)
         else:
@@ -101,10 +101,8 @@ class FleetScorer:
         self.know(prior)
         if slots is None:
             self._newest = prior.version
-            slots = np.arange(self._state.used)
-        chosen = np.asarray(slots, dtype=np.int64)
-        self._state.prior[chosen] = prior.version
-        refreshed(self._state, self._priors, chosen)
+            slots = np.arange(self.state.used)
+        self._use(prior.version, np.asarray(slots, dtype=np.int64))
 
     def know(self, prior: CohortPrior) -> None:
         """Make a prior known, so that snapshots of devices that use it can be restored."""
@@ -112,7 +110,7 @@ class FleetScorer:
 
     def snapshot(self, slot: int) -> bytes:
         """Everything that later scores of this device depend on; equal states, equal bytes."""
-        return self._state.dump(slot)
+        return self.state.dump(slot)
 
     def restore(self, slot: int, snapshot: bytes) -> None:
         """Put a snapshot back.
@@ -120,13 +118,18 @@ class FleetScorer:
         Raises SnapshotRefused (damaged, another specification), PriorRefused (a prior in use that
         `know` or `adopt` has not seen); the slot is then blank.
         """
-        self._state.load(slot, snapshot)
+        self.state.load(slot, snapshot)
         try:
-            self._priors.which(int(self._state.prior[slot]))
-        except Exception:
-            self._state.prior[slot] = NO_PRIOR
-            self._state.clear(slot)
+            self.state.which[slot] = self._priors.which(int(self.state.prior[slot]))
+        except PriorRefused:
+            self.state.clear(slot)
+            self._use(NO_PRIOR, np.array([slot]))
             raise
+
+    def _use(self, version: int, slots: Ints) -> None:
+        self.state.prior[slots] = version
+        self.state.which[slots] = self._priors.which(version)
+        refreshed(self.state, self._priors, slots)
 
     def _frames(
         self,
@@ -150,12 +153,12 @@ class FleetScorer:
         sizes = {len(frames.ts_ms), len(phases), len(frames.quality), len(at)}
         if frames.values.shape != shape or len(sizes) > 1:
             raise ValueError(f"expected {shape[0]} rows and values of shape {shape}")
-        if len(at) and (at.min() < 0 or at.max() >= self._state.used):
+        if len(at) and (at.min() < 0 or at.max() >= self.state.used):
             raise IndexError("no device has such a slot")
         return frames
 
     def _forget(self, slot: int, columns: Ints) -> None:
-        state = self._state
+        state = self.state
         state.levels[slot][:, :, columns] = 0.0
         state.motion[slot][LAST : FAST + 1, columns] = np.nan
         state.motion[slot][MEAN : STIR + 1, columns] = 0.0

@@ -48,6 +48,8 @@ class ScorerState:
         self.used = 0
         for name, (dtype, shape) in self._layout.items():
             setattr(self, name, np.zeros((capacity, *shape), dtype))
+        self.which = np.zeros(capacity, np.int64)
+        """Where each slot's prior stands in the scorer's list: follows from `prior`."""
         self._blank(slice(0, capacity))
 
     ts: npt.NDArray[np.int64]
@@ -63,7 +65,7 @@ class ScorerState:
     motion: npt.NDArray[np.float64]
     pairs: npt.NDArray[np.float32]
     precision: npt.NDArray[np.float32]
-    tails: npt.NDArray[np.float32]
+    tails: npt.NDArray[np.uint16]
 
     @property
     def bytes_per_device(self) -> int:
@@ -113,6 +115,7 @@ class ScorerState:
         for name in self._layout:
             old = getattr(self, name)
             setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
+        self.which = np.concatenate([self.which, np.zeros_like(self.which)])
         self._blank(slice(size, 2 * size))
 
     def _blank(self, rows: slice) -> None:
@@ -137,5 +140,5 @@ def _layout(channels: int, phases: int) -> dict[str, tuple[type[np.generic], tup
         "motion": (np.float64, (6, channels)),
         "pairs": (np.float32, (1 + channels * (channels + 1) // 2,)),
         "precision": (np.float32, (channels, channels)),
-        "tails": (np.float32, (len(STATISTICS) + 1, len(EDGES))),
+        "tails": (np.uint16, (len(STATISTICS) + 1, len(EDGES))),
     }

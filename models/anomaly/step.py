@@ -117,7 +117,7 @@ def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: 
     timing = timed(
         frames.ts_ms, state.ts[slots], state.cadence[slots], state.seen[slots], spec.gap_factor
     )
-    which = priors.places(state.prior[slots])
+    which = state.which[slots]
     raw = np.where(scored[:, None] & np.isfinite(frames.values), frames.values, np.nan)
     shift = priors.shift(which, place, raw, setting.ambient)
     values = raw - shift
@@ -154,7 +154,7 @@ def judgement(state: ScorerState, priors: PriorVersions, frames: Frames, view: V
     found = evidence.gathered(
         evidence.Residuals(z=z, jumps=jumps, motion=motion), precision, view.known
     )
-    table = state.tails[frames.slots] + priors.tails[view.which]
+    table = priors.with_tails(state.tails[frames.slots], view.which)
     ready = table[..., 0] >= calibration.TAIL_LEAST
     log_tails = calibration.log_tail(table[:, :-1], found.statistics)
     any_known = view.known.any(axis=1)
@@ -227,7 +227,7 @@ def _alarm_state(state: ScorerState, slots: Ints) -> calibration.AlarmState:
 def _learn_tails(state: ScorerState, slots: Ints, judged: Judgement, where: Bools) -> None:
     values = np.concatenate([judged.evidence.statistics, judged.total[:, None]], axis=1)
     values = np.where(where[:, None], values, np.nan)
-    state.tails[slots] = calibration.added(state.tails[slots].astype(np.float64), values)
+    state.tails[slots] = calibration.added(state.tails[slots], values)
 
 
 def _learn_pairs(
@@ -249,7 +249,7 @@ def _learn_pairs(
 
 def refreshed(state: ScorerState, priors: PriorVersions, slots: Ints) -> None:
     """Work out the precision matrices of devices anew."""
-    cohort = priors.correlation[priors.places(state.prior[slots])]
+    cohort = priors.correlation[state.which[slots]]
     state.precision[slots] = evidence.precisions(state.pairs[slots], cohort)
 
 

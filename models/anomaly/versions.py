@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from models.anomaly.levels import PriorRows
 from models.anomaly.prior import CohortPrior, PriorRefused, empty_prior
 from models.anomaly.spec import Floats, Ints, ScorerSpec
+from models.calibration import Counts
 
 NO_PRIOR = 0
 """The version of `empty_prior`, which every scorer knows."""
@@ -23,7 +23,7 @@ class PriorVersions:
     correlation: Floats
     slope: Floats
     ambient: Floats
-    tails: Floats
+    tails: Counts
     cadence_s: Floats
     """[v]; 0 where not known."""
 
@@ -49,9 +49,11 @@ class PriorVersions:
         except KeyError as unknown:
             raise PriorRefused from unknown
 
-    def places(self, versions: npt.NDArray[np.uint64]) -> Ints:
-        """The places of versions [n]."""
-        return np.array([self.index[int(v)] for v in versions], dtype=np.int64)
+    def with_tails(self, own: Counts, which: Ints) -> Counts:
+        """Add to devices' own exceedance tables [n, k, b] those of their priors."""
+        if len(self.tails) == 1:
+            return own
+        return own + self.tails[which]
 
 
 def no_priors(spec: ScorerSpec) -> PriorVersions:
@@ -86,6 +88,6 @@ def _stacked(priors: dict[int, CohortPrior]) -> PriorVersions:
         correlation=np.stack([p.correlation for p in all_of]),
         slope=np.stack([p.slope for p in all_of]),
         ambient=np.stack([p.ambient for p in all_of]),
-        tails=np.stack([p.tails for p in all_of]),
+        tails=np.stack([np.rint(p.tails).astype(np.uint16) for p in all_of]),
         cadence_s=np.array([p.cadence_s for p in all_of]),
     )
