@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from simulators.physics import Note
     from simulators.specs import Background, Part
-    from simulators.steps import Bools, Floats
+    from simulators.steps import Bools
 
 
 def _marked(mask: Bools) -> Iterator[tuple[int, int]]:
@@ -73,12 +73,9 @@ def warnings(warns: Bools, parts: Sequence[Part], ts_ms: int) -> Iterator[SimEve
         )
 
 
-def background(
-    codes: Sequence[Background], u: Floats, up: Bools, dt_h: float, ts_ms: int
-) -> Iterator[SimEvent]:
-    """Give codes that mean nothing, by uniform variates [b, n], from devices that are up [n]."""
-    limits = np.asarray([[code.per_h * dt_h] for code in codes])
-    for row, device in _marked((u < limits) & up):
+def background(codes: Sequence[Background], marked: Bools, ts_ms: int) -> Iterator[SimEvent]:
+    """Give codes that mean nothing, at the marked places [b, n]."""
+    for row, device in _marked(marked):
         yield SimEvent(
             device_index=device, ts_ms=ts_ms, code=codes[row].code, severity=codes[row].severity
         )

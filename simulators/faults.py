@@ -24,6 +24,8 @@ NEVER: Final = -1
 HOUR_MS: Final = 3_600_000
 _GATE_PER_H: Final = 1.5
 """How often an intermittent fault may come or go."""
+_ABSENT: Final = 0.15
+"""Share of an intermittent defect that stays while it is away."""
 _FOUND_DEGRADED: Final = 0.03
 """Wear below which a technician finds nothing."""
 _OLDEST: Final = 1.1
@@ -58,19 +60,24 @@ class Faults:
     failed_ms: Ints
 
     @property
-    def down(self) -> Bools:
-        """Which devices stand still with a failed part [n]."""
-        return np.asarray((self.failed_ms != NEVER).any(axis=0))
-
-    @property
-    def progress(self) -> Floats:
-        """Share of the way from onset to failure, 0 to 1 [k, n]."""
-        return np.clip((self.clock_h - self.onset_h) / self.growth_h, 0.0, 1.0)
-
-    @property
     def remaining_h(self) -> Floats:
         """Hours of the device's clock until each part fails if left; infinite if none is known."""
         return np.maximum(self.onset_h + self.growth_h - self.clock_h, 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ageing:
+    """Faults after a frame: progress from onset to failure and wear [k, n], and who fails now.
+
+    Wear is 0 when healthy and about 1 (0.7 to 1.35) at failure; `down` [n] are the devices that
+    stand still with a failed part.
+    """
+
+    faults: Faults
+    progress: Floats
+    wear: Floats
+    fails: Bools
+    down: Bools
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,22 +169,34 @@ def _schedule(faults: Faults, parts: Sequence[Part], plan: FaultPlan, names: Seq
         faults.intermittent[at] = False
 
 
-def advance(faults: Faults, *, ts_ms: int, dt_h: float, active: Bools, gates: Floats) -> Faults:
+def advance(faults: Faults, *, ts_ms: int, dt_h: float, active: Bools, u: Floats) -> Ageing:
     """Move every device's clock on by one frame that ends at `ts_ms`.
 
     A fault whose time has come fails its device only where the device is `active` [n]: a firmware
-    notices only what it uses. `gates` are uniform variates [k, n].
+    notices only what it uses. `u` are uniform variates [k, n].
     """
-    up = ~faults.down
-    moved = replace(faults, clock_h=faults.clock_h + np.where(up, dt_h, 0.0))
-    progress = moved.progress
+    healthy = faults.failed_ms == NEVER
+    up = healthy.all(axis=0)
+    clock_h = faults.clock_h + up * dt_h
+    progress = np.minimum(np.maximum((clock_h - faults.onset_h) / faults.growth_h, 0.0), 1.0)
     begins = (progress > 0.0) & (faults.onset_ms == NEVER)
-    fails = (progress >= 1.0) & (faults.failed_ms == NEVER) & (active & up)
-    return replace(
-        moved,
+    fails = (progress >= 1.0) & healthy & (active & up)
+    gate = _gate(faults, progress, u, dt_h)
+    moved = replace(
+        faults,
+        clock_h=clock_h,
+        gate=gate,
         onset_ms=np.where(begins, ts_ms, faults.onset_ms),
         failed_ms=np.where(fails, ts_ms, faults.failed_ms),
-        gate=_gate(moved, progress, gates, dt_h),
+    )
+    size = np.zeros_like(progress)
+    np.power(progress, faults.exponent, out=size, where=progress > 0.0)
+    return Ageing(
+        faults=moved,
+        progress=progress,
+        wear=size * faults.strength * np.where(gate, 1.0, _ABSENT),
+        fails=fails,
+        down=~up | fails.any(axis=0),
     )
 
 
@@ -188,23 +207,19 @@ def _gate(faults: Faults, progress: Floats, u: Floats, dt_h: float) -> Bools:
     return np.where(afresh, u < share * (0.35 + 0.65 * progress), faults.gate)
 
 
-def wear(faults: Faults) -> Floats:
-    """Size of each defect [k, n]: 0 when healthy, about 1 (0.7 to 1.35) at failure."""
-    size = faults.strength * faults.progress**faults.exponent
-    return np.where(faults.gate, size, 0.15 * size)
-
-
-def warns(faults: Faults, rates: Rates, u: Floats, *, dt_h: float, active: Bools) -> Bools:
+def warns(ageing: Ageing, rates: Rates, u: Floats, *, dt_h: float, active: Bools) -> Bools:
     """Which parts make their device's firmware warn in this frame [k, n]."""
-    late = (faults.progress - rates.warning_from) / (1.0 - rates.warning_from)
-    return (u < late * (rates.warnings_per_h * dt_h)) & active & ~faults.down
+    late = (ageing.progress - rates.warning_from) / (1.0 - rates.warning_from)
+    return (u < late * (rates.warnings_per_h * dt_h)) & (active & ~ageing.down)
 
 
 def as_found(faults: Faults, row: int, device: int) -> AsFound:
     """Say what a technician sees who takes this part out."""
     if faults.failed_ms[row, device] != NEVER:
         return AsFound.FAILED
-    size = faults.progress[row, device] ** faults.exponent[row, device]
+    grown_h = float(faults.clock_h[device] - faults.onset_h[row, device])
+    progress = max(0.0, grown_h / float(faults.growth_h[row, device]))
+    size = progress ** float(faults.exponent[row, device])
     return AsFound.DEGRADED if size > _FOUND_DEGRADED else AsFound.NO_FAULT_FOUND
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, Self
 
 import numpy as np
 
 from foremend.errors import NotFound
-from foremend.values import AsFound
+from foremend.values import AsFound, Phase
 from foremend.wire import Component
 from simulators import events, faults, sensing, snapshot, weather
 from simulators.faults import NEVER
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from foremend.wire import Channel
-    from simulators.faults import Faults
+    from simulators.faults import Ageing, Faults
     from simulators.physics import Outcome, Physics
     from simulators.steps import Bools, Floats, Ints, SimEvent
     from simulators.weather import Sites, Weather
@@ -80,6 +80,10 @@ class Fleet(Generic[U, S]):
         self._seed, self._start_ms, self._step_s, self._plan = seed, start_ms, step_s, plan
         self._rng = {name: _stream(seed, 0xB0, at) for at, name in enumerate(_STREAMS)}
         self._sensing = sensing.sensing(self.channels, physics.family.sensors)
+        self._active_in = np.isin(np.arange(len(Phase)), physics.active)
+        background = physics.family.background
+        self._gates, self._quiet = slice(0, len(self._parts)), len(background)
+        self._quiet_per_h = np.asarray([[code.per_h] for code in background])
         self._rates = faults.rates(self._parts)
         self._made, self._now = self._begin(_stream(seed, 0xA0))
         self._tick = 0
@@ -119,72 +123,61 @@ class Fleet(Generic[U, S]):
         )
 
     def step(self) -> Step:
-        """Advance every device by one frame."""
+        """Advance every device by one frame: weather, faults, physics, sensors, in that order."""
         self._tick += 1
-        draws = self._rng["faults"].random((self._fault_draws, len(self.names)))
-        before = self._now.faults.failed_ms
-        outcome = self._advance(draws)
-        reading = sensing.read(
-            outcome.truth,
-            self._sensing,
-            self._physics.noise(self._made.units),
-            self._now.burst_left,
-            self._rng["sensors"],
-            self._step_s,
+        now, made, ts_ms, dt_s = self._now, self._made, self.now_ms, self._step_s
+        draws = self._rng["faults"].random((2 * len(self._parts) + self._quiet, len(self.names)))
+        sky = self._sky(now.weather)
+        ageing = faults.advance(
+            now.faults, ts_ms=ts_ms, dt_h=dt_s / 3600.0, active=now.active, u=draws[self._gates]
         )
-        active = np.isin(outcome.phase, self._physics.active)
-        self._now = replace(self._now, burst_left=reading.burst_left, active=active)
-        told = tuple(self._events(outcome, draws, before))
+        around = Around(
+            wear=ageing.wear,
+            down=ageing.down,
+            room_c=weather.room_c(made.sites, sky, ts_ms),
+            dip=weather.mains_dip(made.sites, sky),
+            dt_s=dt_s,
+        )
+        state, outcome = self._physics.advance(made.units, now.state, around, self._rng["process"])
+        noise, dice = self._physics.noise(made.units), self._rng["sensors"]
+        reading = sensing.read(outcome.truth, self._sensing, noise, now.burst_left, dice, dt_s)
+        self._now = Moving(
+            weather=sky,
+            state=state,
+            faults=ageing.faults,
+            burst_left=reading.burst_left,
+            active=self._active_in[outcome.phase],
+        )
+        told = tuple(self._events(outcome, ageing, draws))
         self._fitted = []
         return Step(
-            ts_ms=self.now_ms,
+            ts_ms=ts_ms,
             phase=outcome.phase,
             quality=reading.quality,
             values=reading.values,
             events=told,
         )
 
-    @property
-    def _fault_draws(self) -> int:
-        return 2 * len(self._parts) + len(self._physics.family.background)
+    def _sky(self, sky: Weather) -> Weather:
+        """Move the weather on, but only every so many frames: it is slow."""
+        every = max(1, round(weather.EVERY_S / self._step_s))
+        if self._tick % every:
+            return sky
+        return weather.advance(sky, self._rng["weather"], every * self._step_s)
 
-    def _advance(self, draws: Floats) -> Outcome:
-        """Move weather, faults and physics on, in that order."""
-        now, sites, dt_s = self._now, self._made.sites, self._step_s
-        sky = weather.advance(now.weather, self._rng["weather"], dt_s)
-        moved = faults.advance(
-            now.faults,
-            ts_ms=self.now_ms,
-            dt_h=dt_s / 3600.0,
-            active=now.active,
-            gates=draws[: len(self._parts)],
-        )
-        around = Around(
-            wear=faults.wear(moved),
-            down=moved.down,
-            room_c=weather.room_c(sites, sky, self.now_ms),
-            dip=weather.mains_dip(sites, sky),
-            dt_s=dt_s,
-        )
-        state, outcome = self._physics.advance(
-            self._made.units, now.state, around, self._rng["process"]
-        )
-        self._now = replace(now, weather=sky, faults=moved, state=state)
-        return outcome
-
-    def _events(self, outcome: Outcome, draws: Floats, before: Ints) -> Iterator[SimEvent]:
-        now, k, ts_ms, dt_h = self._now, len(self._parts), self.now_ms, self._step_s / 3600.0
+    def _events(self, outcome: Outcome, ageing: Ageing, draws: Floats) -> Iterator[SimEvent]:
+        k, ts_ms, dt_h = len(self._parts), self.now_ms, self._step_s / 3600.0
         for row, device in self._fitted:
             yield events.replaced(device, self._parts[row], self._serial(row, device), ts_ms)
         yield from events.said(outcome.notes, ts_ms)
-        failing = (now.faults.failed_ms != NEVER) & (before == NEVER)
-        yield from events.failures(failing, self._parts, ts_ms)
+        yield from events.failures(ageing.fails, self._parts, ts_ms)
         warns = faults.warns(
-            now.faults, self._rates, draws[k : 2 * k], dt_h=dt_h, active=now.active
+            ageing, self._rates, draws[k : 2 * k], dt_h=dt_h, active=self._now.active
         )
         yield from events.warnings(warns, self._parts, ts_ms)
+        chance = draws[2 * k :] < self._quiet_per_h * dt_h
         codes = self._physics.family.background
-        yield from events.background(codes, draws[2 * k :], ~now.faults.down, dt_h, ts_ms)
+        yield from events.background(codes, chance & ~ageing.down, ts_ms)
 
     def replace(self, device: int, component: str) -> Fitting:
         """Fit a new part; the next step says `part_replaced`.

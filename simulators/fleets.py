@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from simulators import machine, printer, snapshot
+from simulators import machine_build, printer_build, snapshot
 from simulators.fleet import START_MS, Fleet, arguments
+from simulators.machine import MachinePhysics
+from simulators.printer import PrinterPhysics
 from simulators.steps import FaultPlan
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ MACHINE_HASTE: Final = 10.0
 """How many times faster than in the field parts age by default: ten days hold 1 to 2 failures."""
 
 
-class PrinterFleet(Fleet[printer.Units, printer.State]):
+class PrinterFleet(Fleet[printer_build.Units, printer_build.State]):
     """FDM printers.
 
     >>> fleet = PrinterFleet(names=["printer-01", "printer-02"], seed=7)
@@ -35,7 +37,7 @@ class PrinterFleet(Fleet[printer.Units, printer.State]):
         plan: FaultPlan | None = None,
     ) -> None:
         super().__init__(
-            printer.PrinterPhysics(),
+            PrinterPhysics(),
             names=names,
             seed=seed,
             start_ms=start_ms,
@@ -50,7 +52,7 @@ class PrinterFleet(Fleet[printer.Units, printer.State]):
         return cls(**arguments(content)).resume(content)
 
 
-class MachineFleet(Fleet[machine.Units, machine.State]):
+class MachineFleet(Fleet[machine_build.Units, machine_build.State]):
     """Motor-gearbox-pumps; used just as `PrinterFleet` is."""
 
     def __init__(
@@ -63,7 +65,7 @@ class MachineFleet(Fleet[machine.Units, machine.State]):
         plan: FaultPlan | None = None,
     ) -> None:
         super().__init__(
-            machine.MachinePhysics(),
+            MachinePhysics(),
             names=names,
             seed=seed,
             start_ms=start_ms,

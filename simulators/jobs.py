@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -12,8 +12,16 @@ from foremend.values import Phase
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
     from simulators.steps import Bools, Floats, Ints, Shorts
 
+IDLE: Final = int(Phase.IDLE)
+HEATING: Final = int(Phase.HEATING)
+RUNNING: Final = int(Phase.RUNNING)
+COOLING: Final = int(Phase.COOLING)
+ERROR: Final = int(Phase.ERROR)
+"""Plain whole numbers: NumPy takes several times as long over an enum."""
 HEATING_LIMIT_S: Final = 2400.0
 """A job begins even if a weak heater has not quite got there by then."""
 COOLING_S: Final = 2400.0
@@ -117,51 +125,61 @@ def advance(
     `warm` says which devices have reached their targets, `down` which stand in error; `u` are
     uniform variates [DRAWS, n], the same number whatever happens.
     """
-    left = jobs.left_s - dt_s
-    over = left <= 0.0
-    was = jobs.phase
-    starts = (was == Phase.IDLE) & over & ~down
-    runs = (was == Phase.HEATING) & (warm | over) & ~down
-    cools = (was == Phase.RUNNING) & over & ~down
-    rests = (((was == Phase.COOLING) & over) | (was == Phase.ERROR)) & ~down
-    ended = cools | (down & ((was == Phase.RUNNING) | (was == Phase.HEATING)))
-    job = _next_job(jobs, habits, materials, u) if starts.any() else jobs
-    phase = np.select(
-        [down, starts, runs, cools, rests],
-        [Phase.ERROR, Phase.HEATING, Phase.RUNNING, Phase.COOLING, Phase.IDLE],
-        was,
-    ).astype(np.int16)
+    left, was = jobs.left_s - dt_s, jobs.phase
+    over = (left <= 0.0) & ~down
+    starts = (was == IDLE) & over
+    runs = (was == HEATING) & (warm | over) & ~down
+    cools = (was == RUNNING) & over
+    rests = ((was == COOLING) & over) | ((was == ERROR) & ~down)
+    ended = cools | (down & ((was == RUNNING) | (was == HEATING)))
+    begun = _begin_jobs(jobs, habits, materials, starts, u) if starts.any() else jobs
     idle_s = habits.idle_s * -np.log1p(-u[6])
-    left_s = np.select(
-        [starts, runs, cools, rests], [HEATING_LIMIT_S, jobs.job_s, COOLING_S, idle_s], left
-    )
-    moved = Jobs(
-        phase=phase,
-        left_s=left_s,
-        material=np.where(starts, job.material, jobs.material),
-        hotend=np.where(starts, job.hotend, jobs.hotend),
-        bed=np.where(starts, job.bed, jobs.bed),
-        fan=np.where(starts, job.fan, jobs.fan),
-        flow=np.where(starts, job.flow, jobs.flow),
-        job_s=np.where(starts, job.job_s, jobs.job_s),
+    moved = replace(
+        begun,
+        phase=_choose(
+            was, (down, ERROR), (starts, HEATING), (runs, RUNNING), (cools, COOLING), (rests, IDLE)
+        ),
+        left_s=_choose(
+            left,
+            (starts, HEATING_LIMIT_S),
+            (runs, jobs.job_s),
+            (cools, COOLING_S),
+            (rests, idle_s),
+        ),
     )
     return Turn(jobs=moved, started=starts, ended=ended)
 
 
-def _next_job(jobs: Jobs, habits: Habits, materials: Materials, u: Floats) -> Jobs:
-    """Draw a job for every device; only those that start one will take it."""
-    material = np.minimum((u[0] > habits.mix).sum(axis=0), len(materials.names) - 1)
-    length = np.exp(0.75 * np.clip(_normal(u[1]), -2.0, 2.0))
-    return Jobs(
-        phase=jobs.phase,
-        left_s=jobs.left_s,
-        material=material,
-        hotend=np.rint(materials.hotend[material] + 12.0 * (u[2] - 0.5)),
-        bed=np.rint(materials.bed[material] + 8.0 * (u[3] - 0.5)),
-        fan=np.clip(materials.fan[material] * (0.8 + 0.4 * u[4]), 0.0, 1.0),
-        flow=materials.flow[material] * habits.flow_scale * (0.65 + 0.7 * u[5]),
-        job_s=habits.job_s * length,
+def _choose(otherwise: NDArray[Any], *cases: tuple[Bools, Floats | float]) -> NDArray[Any]:
+    """Take the value of the one case that holds; the cases exclude each other."""
+    for holds, value in cases:
+        otherwise = np.where(holds, value, otherwise)
+    return otherwise
+
+
+def _begin_jobs(jobs: Jobs, habits: Habits, materials: Materials, starts: Bools, u: Floats) -> Jobs:
+    """Draw the jobs of those that start one."""
+    at = np.flatnonzero(starts)
+    v = u[:, at]
+    material = np.minimum((v[0] > habits.mix[:, at]).sum(axis=0), len(materials.names) - 1)
+    length = np.exp(0.75 * np.clip(_normal(v[1]), -2.0, 2.0))
+    flow = materials.flow[material] * habits.flow_scale[at] * (0.65 + 0.7 * v[5])
+    fan = np.clip(materials.fan[material] * (0.8 + 0.4 * v[4]), 0.0, 1.0)
+    return replace(
+        jobs,
+        material=_set(jobs.material, at, material),
+        hotend=_set(jobs.hotend, at, np.rint(materials.hotend[material] + 12.0 * (v[2] - 0.5))),
+        bed=_set(jobs.bed, at, np.rint(materials.bed[material] + 8.0 * (v[3] - 0.5))),
+        fan=_set(jobs.fan, at, fan),
+        flow=_set(jobs.flow, at, flow),
+        job_s=_set(jobs.job_s, at, habits.job_s[at] * length),
     )
+
+
+def _set(array: NDArray[Any], at: Ints, values: NDArray[Any]) -> NDArray[Any]:
+    changed = array.copy()
+    changed[at] = values
+    return changed
 
 
 def _normal(u: Floats) -> Floats:

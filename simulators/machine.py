@@ -6,20 +6,25 @@ A frame carries means or samples over `dt_s`; speed and load settle faster than 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from foremend.values import Phase
 from simulators import specs
+from simulators.machine_build import Drawn, Effects, Medium, State, Units, Vibration, Wear
 from simulators.physics import Note, Outcome
 
 if TYPE_CHECKING:
     from simulators.physics import Around
     from simulators.specs import Family
-    from simulators.steps import Bools, Floats, Ints, Shorts
+    from simulators.steps import Bools, Floats
 
+IDLE: Final = int(Phase.IDLE)
+RUNNING: Final = int(Phase.RUNNING)
+STOPPED: Final = int(Phase.STOPPED)
+"""Plain whole numbers: NumPy takes several times as long over an enum."""
 DAY_H: Final = 24.0
 _BEARING_TAU_S: Final = 2400.0
 _WANDER_TAU_S: Final = 2700.0
@@ -29,108 +34,6 @@ _FULL_LEVEL: Final = 96.0
 _TRIP_LEVEL: Final = 8.0
 _TOP_UP: Final = 0.012
 """Chance in a frame that an operator notices a low level and tops it up."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Drawn:
-    """Constants of each unit [n] that the data file describes."""
-
-    rated_speed: Floats
-    rated_flow: Floats
-    rated_current: Floats
-    shutoff_pressure: Floats
-    curve_drop: Floats
-    vibration_1x: Floats
-    vibration_2x: Floats
-    vibration_broad: Floats
-    nde_transfer: Floats
-    bearing_hum: Floats
-    impulse: Floats
-    bearing_rise: Floats
-    filter_drop: Floats
-    seal_loss: Floats
-    refill_below: Floats
-    demand: Floats
-    demand_swing: Floats
-    run_hours: Floats
-    idle_share: Floats
-    noise: Floats
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Units:
-    """Constants of each unit; `mix` is the cumulative share of what is pumped [m, n]."""
-
-    made: Drawn
-    mix: Floats
-    peak_h: Floats
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Effects:
-    """What a defect of full size does; units in the data file."""
-
-    bearing_hum: float
-    bearing_impulse: float
-    bearing_spread: float
-    bearing_broad: float
-    bearing_heat: float
-    misalignment_2x: float
-    misalignment_1x: float
-    misalignment_heat: float
-    imbalance_1x: float
-    imbalance_head: float
-    leak_rate: float
-    leak_pressure: float
-    clog_resistance: float
-    clog_pressure: float
-    clog_broad: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Medium:
-    """How what is pumped moves current, pressure and the filter's drop [m]."""
-
-    names: tuple[str, ...]
-    current: Floats
-    pressure: Floats
-    fouling: Floats
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class State:
-    """What a machine carries from frame to frame [n]; `hours` since the start [n], all equal."""
-
-    phase: Shorts
-    left_s: Floats
-    medium: Ints
-    batch: Floats
-    wander: Floats
-    bearing_c: Floats
-    level: Floats
-    upset: Ints
-    hours: Floats
-
-
-class Wear(NamedTuple):
-    """Size of each part's defect [n], in the order of the parts in the data file."""
-
-    bearing_de: Floats
-    coupling: Floats
-    impeller: Floats
-    seal: Floats
-    filter: Floats
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Vibration:
-    """Bands in mm/s RMS, the bearing band in m/s2, and the kurtosis [n]."""
-
-    once: Floats
-    twice: Floats
-    broad: Floats
-    bearing: Floats
-    kurtosis: Floats
 
 
 class MachinePhysics:
@@ -182,11 +85,11 @@ class MachinePhysics:
         n = around.down.size
         u, z = rng.random((7, n)), rng.standard_normal(n)
         turned = _turn(units, state, around, u, z, len(self._medium.names))
-        running = turned.phase == Phase.RUNNING
+        running = turned.phase == RUNNING
         moved, truth = _frame(units, self._effects, self._medium, turned, around)
         filled, refilled = _refill(units.made, moved, running, u[6])
-        begun = running & (state.phase != Phase.RUNNING)
-        ended = ~running & (state.phase == Phase.RUNNING)
+        begun = running & (state.phase != RUNNING)
+        ended = ~running & (state.phase == RUNNING)
         notes: tuple[Note, ...] = ()
         if (begun | ended | refilled).any():
             notes = _notes(begun, ended, refilled, moved, self._medium)
@@ -197,21 +100,19 @@ def _turn(units: Units, state: State, around: Around, u: Floats, z: Floats, medi
     """Move batches on: a new one, a stand-still, or a stop because the machine is down."""
     dt_s, down = around.dt_s, around.down
     left = state.left_s - dt_s
-    was_running = state.phase == Phase.RUNNING
+    was_running = state.phase == RUNNING
     over = (left <= 0.0) & ~down
-    released = (state.phase == Phase.STOPPED) & ~down
+    released = (state.phase == STOPPED) & ~down
     rests = over & was_running & (u[0] < units.made.idle_share)
     fresh = (over & ~rests) | released
-    phase = np.select(
-        [down, rests, fresh], [Phase.STOPPED, Phase.IDLE, Phase.RUNNING], state.phase
-    ).astype(np.int16)
+    phase = np.where(down, STOPPED, np.where(rests, IDLE, np.where(fresh, RUNNING, state.phase)))
     run_s = units.made.run_hours * 3600.0 * (0.35 + 1.5 * u[1])
     keep = math.exp(-dt_s / _WANDER_TAU_S)
     starts_upset = (state.upset <= 0) & (u[4] < _UPSETS_PER_H * dt_s / 3600.0)
     medium = np.minimum((u[2] > units.mix).sum(axis=0), media - 1)
     return State(
         phase=phase,
-        left_s=np.select([rests, fresh], [1200.0 + 4200.0 * u[1], run_s], left),
+        left_s=np.where(rests, 1200.0 + 4200.0 * u[1], np.where(fresh, run_s, left)),
         medium=np.where(fresh, medium, state.medium),
         batch=np.where(fresh, 0.86 + 0.28 * u[3], state.batch),
         wander=state.wander * keep + 0.035 * math.sqrt(1.0 - keep * keep) * z,
@@ -227,7 +128,7 @@ def _frame(
 ) -> tuple[State, Floats]:
     """Give the state after a frame and its true quantities in the order of the channels."""
     made, wear = units.made, Wear._make(around.wear)
-    on = np.where(state.phase == Phase.RUNNING, 1.0, 0.0)
+    on = np.where(state.phase == RUNNING, 1.0, 0.0)
     load = on * _demand(units, state)
     ratio = on * (0.72 + 0.28 * load)
     shape = _vibration(made, fx, state, wear, ratio, load)

@@ -6,14 +6,14 @@ A frame carries means over `dt_s`; the supply's load is that of the frame before
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from foremend.values import Phase
 from simulators import jobs, specs
 from simulators.physics import Note, Outcome
+from simulators.printer_build import Drawn, Effects, State, Units, Wear
 from simulators.thermal import Heated, hold
 
 if TYPE_CHECKING:
@@ -30,87 +30,6 @@ _CHAMBER_TAU_S: Final = 1800.0
 _WANDER_TAU_S: Final = 1500.0
 """How long a print keeps asking for more or less flow and fan than its mean."""
 _BELT_NOISE_HZ: Final = 0.55
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Drawn:
-    """Constants of each unit [n] that the data file describes."""
-
-    hotend_capacity: Floats
-    hotend_loss: Floats
-    hotend_fan_loss: Floats
-    hotend_watts: Floats
-    bed_capacity: Floats
-    bed_loss: Floats
-    bed_watts: Floats
-    idle_amps: Floats
-    supply_offset: Floats
-    supply_ohm: Floats
-    hotend_fan_top: Floats
-    part_fan_top: Floats
-    driver_rise: Floats
-    belt_tone: Floats
-    belt_thermal: Floats
-    chamber_rise: Floats
-    drift_cold: Floats
-    flow_scale: Floats
-    idle_hours: Floats
-    job_hours: Floats
-    noise: Floats
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Units:
-    """Constants of each unit, and how it is used."""
-
-    made: Drawn
-    habits: jobs.Habits
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Effects:
-    """What a defect of full size does; units in the data file."""
-
-    heater_watts_lost: float
-    thermistor_cold: float
-    thermistor_gain: float
-    thermistor_steps: float
-    clog_flow_lost: float
-    clog_driver_rise: float
-    part_fan_lost: float
-    hotend_fan_lost: float
-    heat_break_loss: float
-    belt_tone_lost: float
-    supply_drop: float
-    supply_ohm: float
-    supply_ripple: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class State:
-    """What a printer carries from frame to frame [n]; `temp` is [2, n], hot end and bed."""
-
-    jobs: jobs.Jobs
-    temp: Floats
-    sensor_error: Floats
-    amps: Floats
-    chamber: Floats
-    driver: Floats
-    flow_wander: Floats
-    fan_wander: Floats
-    belt_hz: Floats
-
-
-class Wear(NamedTuple):
-    """Size of each part's defect [n], in the order of the parts in the data file."""
-
-    hotend_heater: Floats
-    hotend_thermistor: Floats
-    nozzle: Floats
-    part_fan: Floats
-    hotend_fan: Floats
-    belt_x: Floats
-    psu: Floats
 
 
 class PrinterPhysics:
@@ -187,8 +106,8 @@ def _frame(
 ) -> tuple[State, Floats]:
     """Give the state after a frame and its true quantities in the order of the channels."""
     wear, dt_s, job = Wear._make(around.wear), around.dt_s, turn.jobs
-    printing = job.phase == Phase.RUNNING
-    heating = printing | (job.phase == Phase.HEATING)
+    printing = job.phase == jobs.RUNNING
+    heating = printing | (job.phase == jobs.HEATING)
     flow_wander, fan_wander = (
         _wander(state.flow_wander, 0.16, z[0], dt_s),
         _wander(state.fan_wander, 0.07, z[1], dt_s),
@@ -297,7 +216,7 @@ def _driver(
     dt_s: float,
 ) -> Floats:
     """Temperature of the extruder's driver: follows the work, and the torque against a clog."""
-    printing = phase == Phase.RUNNING
+    printing = phase == jobs.RUNNING
     work = np.where(printing, 0.85 + 0.02 * state.jobs.flow, 0.4)
     rise = made.driver_rise * work + np.where(printing, fx.clog_driver_rise * clog, 0.0)
     share = 1.0 - math.exp(-dt_s / _DRIVER_TAU_S)

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from simulators.steps import Floats, Ints
 
 DEVICES_PER_SITE: Final = 6
+EVERY_S: Final = 600.0
+"""Weather moves on no oftener than this, seconds."""
 DAY_S: Final = 86_400.0
 HOT_SPELLS_PER_H: Final = 1 / 170
 """Engineering estimate: about one a week at each site."""
@@ -60,7 +62,7 @@ def calm(sites: Sites) -> Weather:
 
 
 def advance(weather: Weather, rng: np.random.Generator, dt_s: float) -> Weather:
-    """Move every site on by one frame; always draws the same number of variates."""
+    """Move every site on by `dt_s` seconds; always draws the same number of variates."""
     count = weather.drift_k.size
     u = rng.random((6, count))
     dt_h = dt_s / 3600.0
