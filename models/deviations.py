@@ -54,9 +54,7 @@ def learn_prior(
 ) -> CohortPrior:
     """Return the prior of a cohort from the last row of each device (rows in order of time)."""
     last = len(device) - 1 - np.unique(device[::-1], return_index=True)[1]
-    centre, scale, count = (
-        _part(spec, values[last], name) for name in ("centre", "scale", "count")
-    )
+    centre, scale, count = (_part(spec, values[last], n) for n in ("centre", "scale", "count"))
     known = count > OWN_BLOCKS
     middle = _median(centre, known)
     return CohortPrior(
@@ -95,6 +93,9 @@ def _part(spec: FeatureSpec, values: NDArray[np.float32], name: str) -> Floats:
 
 def _median(x: Floats, known: NDArray[np.bool_]) -> Floats:
     """Return medians over devices of what is known; NaN where nothing is; [b, c]."""
-    masked = np.ma.median(np.ma.masked_array(x, mask=~known), axis=0)
-    filled: Floats = np.ma.filled(masked.astype(float), np.nan)
-    return filled
+    out = np.full(x.shape[1:], np.nan)
+    for b, c in np.ndindex(*out.shape):
+        told = x[known[:, b, c], b, c]
+        if len(told):
+            out[b, c] = np.median(told)
+    return out

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.features.spec import DEVICE_COLUMNS, LEVELS, RING, SHORT
+from models.features.spec import DEVICE_COLUMNS, HOUR_MS, LEVELS, RING, SHORT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,7 +59,8 @@ class Signatures:
 
     `weight[k, l * c]` in healthy standard deviations `sigma[l * c]`; `said[k, q]` and
     `unsaid[k, q]` log-likelihood ratios of a code heard or not heard in the last day;
-    `life_h[k]` median age at failure; `failures[k]` how many failures taught this.
+    `life_h[k]` median age at failure of all `ages_h[k]` (sorted); `failures[k]` how many failures
+    taught this.
     """
 
     weight: Floats
@@ -67,18 +68,23 @@ class Signatures:
     said: Floats
     unsaid: Floats
     life_h: Floats
+    ages_h: tuple[Floats, ...]
     failures: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighted:
-    """Rows as evidence is learnt from: deviations z[m, l * c], codes heard[m, q], age_h[m, k]."""
+    """Rows as evidence is learnt from: deviations z[m, l * c], codes heard[m, q], age_h[m, k].
+
+    `reach_h[l * c]` is how far back each deviation's window goes.
+    """
 
     z: Floats
     heard: NDArray[np.bool_]
     hours_since: Floats
     age_h: Floats
     device: Floats
+    reach_h: Floats
 
 
 def sight(spec: FeatureSpec, z: Floats, values: NDArray[np.float32]) -> Sighted:
@@ -90,6 +96,7 @@ def sight(spec: FeatureSpec, z: Floats, values: NDArray[np.float32]) -> Sighted:
         hours_since=values[:, parts["hours_since"]].astype(float),
         age_h=values[:, parts["age_h"]].astype(float),
         device=values[:, parts["device"]].astype(float),
+        reach_h=np.repeat(np.array(_LEVEL_BLOCKS), z.shape[2]) * (spec.step_ms / HOUR_MS),
     )
 
 
@@ -104,13 +111,14 @@ def learn(seen: Sighted, result: Outcomes, kept: NDArray[np.bool_]) -> Signature
         _component(seen, z / sigma, base, near[:, k], result.episode[:, k], k)
         for k in range(near.shape[1])
     ]
-    weight, said, unsaid, life, failures = zip(*learnt, strict=True)
+    weight, said, unsaid, ages, failures = zip(*learnt, strict=True)
     return Signatures(
         weight=np.stack(weight),
         sigma=sigma,
         said=np.stack(said),
         unsaid=np.stack(unsaid),
-        life_h=np.array(life),
+        life_h=np.array([np.median(a) if len(a) else np.nan for a in ages]),
+        ages_h=ages,
         failures=np.array(failures),
     )
 
@@ -122,7 +130,7 @@ def _component(
     near: NDArray[np.bool_],
     episode: NDArray[np.int64],
     k: int,
-) -> tuple[Floats, Floats, Floats, float, int]:
+) -> tuple[Floats, Floats, Floats, Floats, int]:
     names, which = np.unique(episode[near], return_inverse=True)
     n = len(names)
     heard = _heard(seen, k)[near]
@@ -131,10 +139,10 @@ def _component(
     rate = (rate + PSEUDO_FAILURES * base) / (n + PSEUDO_FAILURES)
     rate = np.clip(rate, 1e-4, 1 - 1e-4)
     weight = np.sign(shift) * np.maximum(np.abs(shift) - CHANCE / np.sqrt(max(n, 1)), 0.0)
-    ages = seen.age_h[near, k]
-    ages = ages[np.isfinite(ages)]
-    life = float(np.median(ages)) if len(ages) else np.nan
-    return weight, np.log(rate / base), np.log((1 - rate) / (1 - base)), life, n
+    told = seen.age_h[near, k]
+    ages = np.array([told[which == i].max() for i in range(n)])
+    ages = np.sort(ages[np.isfinite(ages)])
+    return weight, np.log(rate / base), np.log((1 - rate) / (1 - base)), ages, n
 
 
 def _episode_means(x: Floats, which: NDArray[np.int64], n: int) -> Floats:
@@ -146,8 +154,7 @@ def _episode_means(x: Floats, which: NDArray[np.int64], n: int) -> Floats:
 def _heard(seen: Sighted, k: int) -> NDArray[np.bool_]:
     """Codes of the last day that came after component k was put in; [m, q]."""
     age = seen.age_h[:, k, None]
-    heard: NDArray[np.bool_] = seen.heard & ~(seen.hours_since >= age)
-    return heard
+    return seen.heard & np.logical_not(seen.hours_since >= age)
 
 
 def matches(signatures: Signatures, seen: Sighted, k: int) -> Floats:
@@ -158,8 +165,7 @@ def matches(signatures: Signatures, seen: Sighted, k: int) -> Floats:
     """
     weight = signatures.weight[k]
     norm = float((weight**2).sum())
-    reach = np.repeat(np.array(_LEVEL_BLOCKS, dtype=float), seen.z.shape[1] // len(LEVELS))
-    stale = seen.age_h[:, k, None] < reach
+    stale = seen.age_h[:, k, None] < seen.reach_h
     z = np.where(stale, 0.0, np.nan_to_num(seen.z)) / signatures.sigma
     return z * weight / norm if norm > 0 else np.zeros_like(z)
 

@@ -112,6 +112,7 @@ class FailureModel:
     def _abstained(self, values: NDArray[np.float32]) -> NDArray[np.int64]:
         level = values[:, self.spec.parts["level"]]
         blind = ~np.isfinite(level).any(axis=1)
-        few = np.asarray(self.signatures.failures < self.min_failures)
-        out = np.where(blind[:, None], int(Abstention.NO_TELEMETRY), int(Abstention.NONE))
-        return np.where(few[None, :], int(Abstention.TOO_FEW_FAILURES), out)
+        out = np.full((len(values), len(self.spec.components)), int(Abstention.NONE))
+        out[blind] = Abstention.NO_TELEMETRY
+        out[:, self.signatures.failures < self.min_failures] = Abstention.TOO_FEW_FAILURES
+        return out

@@ -67,9 +67,8 @@ def logits(trees: Any, x: Floats, intervals: int) -> Floats:  # noqa: ANN401 - s
         [np.repeat(x, intervals, axis=0), np.tile(np.arange(intervals), len(x))]
     )
     with threadpool_limits(limits=1):
-        raw: Floats = np.asarray(trees.decision_function(stacked), dtype=float)
-    clipped: Floats = np.clip(raw, -MAX_LOGIT, MAX_LOGIT).reshape(len(x), intervals)
-    return clipped
+        raw: Floats = np.asarray(trees.decision_function(stacked)).astype(np.float64)
+    return raw.clip(-MAX_LOGIT, MAX_LOGIT).reshape(len(x), intervals)
 
 
 def cumulative(logit: Floats, calibration: Calibration) -> Floats:

@@ -1,4 +1,4 @@
-"""Which forecasts open a work order: one open order per device and component, online and offline."""
+"""Which forecasts open a work order: one open order per device and component."""
 
 from __future__ import annotations
 

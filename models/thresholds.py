@@ -10,6 +10,7 @@ import numpy as np
 from models import hazard
 from models.backtest import Candidate, Failure, judge, open_orders
 from models.labels import intervals
+from models.orders import HOUR_MS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,9 +46,9 @@ def calibrated(model: FailureModel, late: Sequence[LaterSlice]) -> FailureModel:
     failed = np.concatenate([s.result.failed for s in late])
     at_risk, event = intervals(hours, failed, model.horizons_h)
     h = len(model.horizons_h)
-    flat = [a.reshape(-1, h) for a in (logit, at_risk, event)]
-    each = np.full(len(flat[0]), model.spec.step_ms / (24 * 3_600_000))
-    found = hazard.calibrate(flat[0], flat[1], flat[2], np.minimum(each, 1.0))
+    flat = logit.reshape(-1, h)
+    each = np.full(len(flat), min(1.0, model.spec.step_ms / (24 * HOUR_MS)))
+    found = hazard.calibrate(flat, at_risk.reshape(-1, h), event.reshape(-1, h), each)
     return replace(model, calibration=found)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +103,7 @@ def train_rows(
     draft = [_model(history, f, plan) for f in fitted]
     late = [
         _later(draft[i], rows, history, cut, end)
-        for i, (cut, end) in enumerate(zip(cuts[:-1], cuts[1:], strict=True))
+        for i, (cut, end) in enumerate(itertools.pairwise(cuts))
     ]
     progress("calibrate", 0, 1)
     final = thresholds.calibrated(draft[-1], late)
@@ -200,7 +201,7 @@ def _out_of_fold(
 def _sample(result: Outcomes, plan: TrainingPlan) -> tuple[NDArray[np.int64], Floats]:
     """Return rows to train on and their weights: all near failures, every n-th of the quiet."""
     span = 1.5 * plan.horizons_h[-1]
-    near = (result.failed & (result.hours <= span)).any(axis=1)
+    near = np.asarray((result.failed & (result.hours <= span)).any(axis=1))
     stride = max(1, int((~near).sum()) // MAX_QUIET)
     order = np.cumsum(~near)
     chosen = np.flatnonzero(near | (order % stride == 0))
@@ -220,4 +221,5 @@ def _rows_of(seen: evidence.Sighted, at: NDArray[np.bool_]) -> evidence.Sighted:
         hours_since=seen.hours_since[at],
         age_h=seen.age_h[at],
         device=seen.device[at],
+        reach_h=seen.reach_h,
     )

@@ -59,11 +59,17 @@ class FeatureState:
             self._records = np.concatenate([self._records, fresh])
 
     def observe_frames(
-        self, device: ArrayLike, ts_ms: ArrayLike, phase: ArrayLike, values: ArrayLike
+        self,
+        device: ArrayLike,
+        ts_ms: ArrayLike,
+        phase: ArrayLike,
+        values: ArrayLike,
+        score: ArrayLike | None = None,
     ) -> Rows:
         """Take frames in each device's own order; a frame of a closed block is left out.
 
-        device, ts_ms, phase: [n]; values: [n, c], NaN where missing.
+        device, ts_ms, phase: [n]; values: [n, c], NaN where missing; score: [n], the fleet
+        scorer's word on each frame, as `observe_scores` takes it.
         """
         at, ts = _ints(device), _ints(ts_ms)
         kind = Phase.OF_WIRE[np.clip(_ints(phase), 0, 7)]
@@ -72,6 +78,8 @@ class FeatureState:
         for turn in _turns(at):
             due += self._close_before(at[turn], ts[turn])
             self._add(at[turn], ts[turn], kind[turn], x[turn])
+            if score is not None:
+                self._note_scores(at[turn], np.asarray(score, dtype=np.float32)[turn])
         return Rows.joined(due, self.spec.width)
 
     def observe_events(self, device: ArrayLike, ts_ms: ArrayLike, code: ArrayLike) -> Rows:
@@ -108,10 +116,7 @@ class FeatureState:
         due: list[Rows] = []
         for turn in _turns(at):
             due += self._close_before(at[turn], ts[turn])
-            i, block = at[turn], self._block(at[turn])
-            self._records["score"][i] = x[turn]
-            held = self._records["scores"][i, block % RING]
-            self._records["scores"][i, block % RING] = np.fmax(held, x[turn])
+            self._note_scores(at[turn], x[turn])
         return Rows.joined(due, self.spec.width)
 
     def advance(self, device: ArrayLike, now_ms: ArrayLike) -> Rows:
@@ -158,6 +163,11 @@ class FeatureState:
         work = kind == Phase.WORK
         r["square"][at[work]] += shifted[work] ** 2
         r["peak"][at[work]] = np.fmax(r["peak"][at[work]], x[work])
+
+    def _note_scores(self, at: Ints, x: NDArray[np.float32]) -> None:
+        slot = self._block(at) % RING
+        self._records["score"][at] = x
+        self._records["scores"][at, slot] = np.fmax(self._records["scores"][at, slot], x)
 
     def _count_events(self, at: Ints, ts: Ints, code: Ints) -> None:
         r, step = self._records, self.spec.step_ms

@@ -1,0 +1,119 @@
+"""What simpler methods would have got: a look-up of error codes, and telemetry alone.
+
+Both are learnt on the same history as the model and open orders by the same policy, so that what
+differs is the evidence. Each is shown along its whole range of thresholds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models import deviations, evidence
+from models.backtest import Candidate, judge, open_orders
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from models.backtest import Failure, Judgement
+    from models.failure import FailureModel
+    from models.features import Rows
+    from models.history import History
+    from models.labels import Outcomes
+
+    Floats = NDArray[np.float64]
+
+STEPS = 24
+"""Thresholds tried along a baseline's range."""
+
+
+def learn_lookup(history: History, rows: Rows, result: Outcomes, horizon_h: float) -> Floats:
+    """Return the probability that a component fails within the horizon of a code; [k, q].
+
+    Counted over the hours in which a code was heard, with one occurrence of no failure added.
+    """
+    fresh = _fresh(history, rows)
+    soon = result.failed & (result.hours <= horizon_h)
+    told = soon | (result.hours >= horizon_h)
+    hits = np.einsum("mk,mq->kq", soon.astype(float), fresh.astype(float))
+    total = np.einsum("mk,mq->kq", told.astype(float), fresh.astype(float))
+    return hits / (total + 1.0)
+
+
+def lookup_scores(history: History, rows: Rows, lookup: Floats) -> Floats:
+    """Return per component the largest probability among codes heard since the last row; [m, k]."""
+    fresh = _fresh(history, rows)
+    return np.stack([(fresh * lookup[k]).max(axis=1) for k in range(len(lookup))], axis=1)
+
+
+def telemetry_scores(model: FailureModel, values: NDArray[np.float32]) -> Floats:
+    """Return how far each component's most telling channel deviates, in healthy sigmas; [m, k]."""
+    z = deviations.compare(model.spec, model.prior, values).z
+    seen = evidence.sight(model.spec, z, values)
+    standard = np.nan_to_num(seen.z) / model.signatures.sigma
+    weight = model.signatures.weight
+    telling = np.argmax(np.abs(weight), axis=1)
+    sign = np.sign(weight[np.arange(len(weight)), telling])
+    return standard[:, telling] * sign
+
+
+def curve(
+    scores: Floats,
+    rows: Rows,
+    history: History,
+    failures: Sequence[Failure],
+    replaced: Sequence[Failure],
+    *,
+    horizon_h: float,
+    since_ms: int,
+    until_ms: int,
+) -> list[Judgement]:
+    """Return the judgement at each of a range of thresholds, from the loosest to the strictest."""
+    row, k = np.nonzero(scores > 0)
+    order = np.argsort(rows.ts_ms[row], kind="stable")
+    names = history.spec.components
+    candidates = [
+        Candidate(
+            device=history.devices[rows.device[i]],
+            component=names[j],
+            ts_ms=int(rows.ts_ms[i]),
+            probability=float(scores[i, j]),
+        )
+        for i, j in zip(row[order], k[order], strict=True)
+    ]
+    positive = np.sort(scores[row, k])
+    places = np.linspace(0, max(len(positive) - 1, 0), 4 * STEPS)
+    levels = np.unique(positive[places.astype(int)])[-STEPS:] if len(positive) else np.ones(1)
+    return [
+        judge(
+            [
+                o
+                for o, _ in open_orders(
+                    candidates, dict.fromkeys(names, float(t)), replaced, horizon_h
+                )
+            ],
+            failures,
+            since_ms=since_ms,
+            until_ms=until_ms,
+            horizon_h=horizon_h,
+            devices=len(history.devices),
+        )
+        for t in levels
+    ]
+
+
+def at_recall(judged: Sequence[Judgement], foreseen: int) -> Judgement:
+    """Return the most precise judgement that foresees at least so many, else the widest net."""
+    enough = [j for j in judged if j.foreseen >= foreseen]
+    if enough:
+        return max(enough, key=lambda j: (j.precision.value, j.foreseen))
+    return max(judged, key=lambda j: (j.foreseen, j.precision.value))
+
+
+def _fresh(history: History, rows: Rows) -> NDArray[np.bool_]:
+    """Codes heard since the boundary before each row; [m, q]."""
+    hours = rows.values[:, history.spec.parts["hours_since"]]
+    return np.asarray(hours < history.spec.step_ms / 3_600_000)
