@@ -1,0 +1,108 @@
+"""Gather, decide, apply: one batch of evaluations, or one look at the clock."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from alerting.decide import advance, decide, tick
+from alerting.values import Action, AlertKind, AlertState, Change, Life
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from alerting.store import AlertStore, Due
+    from alerting.values import Context, Decision, Evaluation, Group
+
+BATCH: Final = 500
+
+
+def handle(store: AlertStore, limit: int = BATCH) -> int:
+    """Handle the oldest unhandled rows; gives their number."""
+    evaluations = store.take(limit)
+    groups = {e.group for e in evaluations}
+    board = store.standing(groups)
+    contexts = store.surroundings(groups)
+    changes = [c for e in evaluations for c in fold(board, e, contexts[e.group])]
+    store.save(changes, evaluations)
+    return len(evaluations)
+
+
+def look_at_clock(store: AlertStore) -> int:
+    """Resolve what stayed quiet and review what is muted; gives the number of changes."""
+    due = store.due()
+    groups = {entry.group for entry in due}
+    board = store.standing(groups)
+    contexts = store.surroundings(groups)
+    changes = [
+        change
+        for entry in due
+        if entry.group in board
+        for change in _ticked(board, entry, contexts[entry.group])
+    ]
+    store.save(changes, ())
+    return len(changes)
+
+
+def fold(
+    board: dict[Group, AlertState], evaluation: Evaluation, context: Context
+) -> Iterator[Change]:
+    """Give the changes that one evaluation makes, and bring the board up to date.
+
+    Time that passed before the evaluation counts first: an alert whose time to clear was over
+    resolves, and the evaluation begins a new one, however late both were looked at.
+    """
+    group, now = evaluation.group, evaluation.ts
+    context = _explained(context, board, group)
+    state = board.get(group)
+    if state is not None:
+        decision = tick(state, group, context, now)
+        if decision.action is Action.RESOLVE:
+            yield _stepped(board, group, None, decision, context, now)
+            state = None
+    decision = decide(state, evaluation, context, now)
+    if decision.action is not Action.IGNORE:
+        yield _stepped(board, group, evaluation, decision, context, now)
+
+
+def _ticked(board: dict[Group, AlertState], entry: Due, context: Context) -> Iterator[Change]:
+    decision = tick(board[entry.group], entry.group, context, entry.now)
+    if decision.action is not Action.IGNORE:
+        yield _stepped(board, entry.group, None, decision, context, entry.now)
+
+
+def _stepped(
+    board: dict[Group, AlertState],
+    group: Group,
+    evaluation: Evaluation | None,
+    decision: Decision,
+    context: Context,
+    now: datetime,
+) -> Change:
+    before = board.pop(group, None)
+    after = advance(before, evaluation, decision, now)
+    if after.life is not Life.RESOLVED:
+        board[group] = after
+    return Change(
+        group=group,
+        decision=decision,
+        before=before,
+        after=after,
+        context=context,
+        at=now,
+        evaluation=evaluation,
+    )
+
+
+def _explained(context: Context, board: dict[Group, AlertState], group: Group) -> Context:
+    """Count failure alerts that began to fire earlier in the same batch."""
+    if group.kind is AlertKind.FAILURE or context.failure_alert:
+        return context
+    firing = any(
+        other.kind is AlertKind.FAILURE
+        and (other.timeline, other.device_id) == (group.timeline, group.device_id)
+        and state.life is not Life.PENDING
+        for other, state in board.items()
+    )
+    return replace(context, failure_alert=firing)

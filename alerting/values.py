@@ -1,0 +1,193 @@
+"""Evaluations, alerts, what mutes them, and decisions with their reasons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+
+class AlertKind(Enum):
+    """What an alert asks for."""
+
+    FAILURE = "failure"
+    """A failure is foreseen: may lead to a work order."""
+    INSPECTION = "inspection"
+    """Something is unusual: somebody should look; never leads to a work order."""
+
+
+class Life(Enum):
+    """Where an alert stands."""
+
+    PENDING = "pending"
+    FIRING = "firing"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+
+
+class Word(Enum):
+    """What one evaluation says."""
+
+    ABOVE = "above"
+    BELOW = "below"
+    DRIFT = "drift"
+
+
+class Mute(Enum):
+    """Why nobody is told about an alert for now."""
+
+    SILENCED = "silenced"
+    OPEN_WORK_ORDER = "open_work_order"
+    EXPLAINED_BY_FAILURE = "explained_by_failure"
+    DEVICE_OFFLINE = "device_offline"
+
+
+class Action(Enum):
+    """What is done to an alert."""
+
+    IGNORE = "ignore"
+    WAIT = "wait"
+    FIRE = "fire"
+    KEEP = "keep"
+    RESOLVE = "resolve"
+    REMUTE = "remute"
+
+
+class Reason(Enum):
+    """Why."""
+
+    FIRST_ABOVE = "first_above"
+    STILL_RISING = "still_rising"
+    CONFIRMED = "confirmed"
+    CERTAIN = "certain"
+    STILL_ABOVE = "still_above"
+    FIRST_BELOW = "first_below"
+    STILL_BELOW = "still_below"
+    STAYED_BELOW = "stayed_below"
+    NEVER_CONFIRMED = "never_confirmed"
+    NO_WORD = "no_word"
+    NOTHING_OPEN = "nothing_open"
+    OUT_OF_ORDER = "out_of_order"
+    DRIFT_ALONE = "drift_alone"
+    MUTE_BEGAN = "mute_began"
+    MUTE_ENDED = "mute_ended"
+    NOTHING_DUE = "nothing_due"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """What shares one open alert."""
+
+    timeline: str
+    device_id: int
+    kind: AlertKind
+    component: str = ""
+    failure_mode: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """One row that scoring wrote: a prediction, or an anomaly."""
+
+    row_id: int
+    tenant: str
+    group: Group
+    ts: datetime
+    word: Word
+    probability: float | None = None
+    threshold: float | None = None
+    horizon_h: float | None = None
+    p10_h: float | None = None
+    p50_h: float | None = None
+    p90_h: float | None = None
+    evidence: tuple[dict[str, Any], ...] = ()
+    model_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertState:
+    """An alert as far as decisions look at it; all times on its timeline."""
+
+    life: Life
+    opened_at: datetime
+    updated_at: datetime
+    hits: int = 0
+    misses: int = 0
+    below_since: datetime | None = None
+    fired_at: datetime | None = None
+    resolved_at: datetime | None = None
+    muted_by: Mute | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence:
+    """A promise to stay quiet about what matches, within a time; again each week if `weekly`."""
+
+    matcher: dict[str, str]
+    starts_at: datetime
+    ends_at: datetime
+    weekly: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What stands around a group while it is decided on."""
+
+    device: str
+    tenant: str
+    region: str = ""
+    org_node: str | None = None
+    device_online: bool = True
+    open_work_order: bool = False
+    failure_alert: bool = False
+    """Another alert already foresees a failure of the same device."""
+    silences: tuple[Silence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How many words it takes, and how long silence lasts; times on the timeline."""
+
+    fire_after: int
+    clear_after: int
+    clear_for: timedelta
+    forget_after: timedelta
+    certain: float | None = None
+    """Fire at once where the probability stands this far between threshold and 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What to do, why, and what mutes it."""
+
+    action: Action
+    reason: Reason
+    muted_by: Mute | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One decided step of one alert, ready to be saved."""
+
+    group: Group
+    decision: Decision
+    before: AlertState | None
+    after: AlertState
+    context: Context
+    at: datetime
+    evaluation: Evaluation | None = None
+    params: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def told(self) -> bool:
+        """Whether somebody hears of it: it begins to fire, or goes on firing unmuted."""
+        loud = self.after.life is Life.FIRING and self.after.muted_by is None
+        was_loud = (
+            self.before is not None
+            and self.before.life is Life.FIRING
+            and self.before.muted_by is None
+        )
+        return loud and not was_loud
