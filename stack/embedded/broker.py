@@ -20,7 +20,7 @@ from stack.embedded.mqtt_probe import Answer, Login, probe
 from stack.embedded.ports import LOOPBACK, claim_port
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from stack.embedded.datadir import DataDir
 
@@ -59,9 +59,14 @@ def find_program(env: Mapping[str, str] = os.environ) -> Program:
     wheel = _wheel_program()
     if wheel is not None:
         return Program(path=wheel, kind=Kind.NATS, source=WHEEL)
-    for kind in Kind:
-        # Debian keeps mosquitto where an ordinary user's PATH does not look.
-        found = shutil.which(kind.value, path=f"{env.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    # Debian keeps mosquitto where an ordinary user's PATH does not look.
+    return program_on_path(f"{env.get('PATH', '')}:/usr/local/sbin:/usr/sbin")
+
+
+def program_on_path(path: str, kinds: Iterable[Kind] = Kind) -> Program:
+    """Return the first broker of these kinds on a search path; raises NoBroker."""
+    for kind in kinds:
+        found = shutil.which(kind.value, path=path)
         if found is not None:
             return Program(path=Path(found), kind=kind, source="PATH")
     raise NoBroker

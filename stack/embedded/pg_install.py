@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from foremend.errors import ForemendError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from stack.command import Account
 
@@ -95,16 +95,17 @@ def runnable_by(install: Install, account: Account) -> bool:
     return True
 
 
-def stage(install: Install, account: Account) -> Install:
-    """Copy an installation to where the account can run it, unless a whole copy is there.
+def stage(install: Install, account: Account, places: Sequence[Path] = STAGES) -> Install:
+    """Copy an installation to where the account can run it, unless a copy is there already.
 
     Raises NoPostgres when no place will do.
     """
     key = hashlib.sha256(f"{install.bin_dir}:{_version(install.bin_dir)}".encode()).hexdigest()
-    for place in STAGES:
+    root = _root(install)
+    for place in places:
         home = place / f"foremend-postgres-{key[:12]}"
-        staged = replace(install, bin_dir=home / _root(install).name / "bin")
-        if _copy(_root(install), home) and runnable_by(staged, account):
+        staged = replace(install, bin_dir=home / root.parent.name / root.name / "bin")
+        if _copy(root, home) and runnable_by(staged, account):
             return staged
     raise NoPostgres(
         f"PostgreSQL at {install.bin_dir} cannot be run by uid {account.uid}; put it, or this "
@@ -116,15 +117,18 @@ def _copy(root: Path, home: Path) -> bool:
     """Copy root and the libraries beside its package to a folder of ours; False if it cannot."""
     package = root.parent
     libraries = package.with_name(f"{package.name}.libs")
+    partial = home.with_name(f"{home.name}.{os.getpid()}")
     try:
         if not home.exists():
-            partial = home.with_name(f"{home.name}.{os.getpid()}")
             shutil.copytree(root, partial / package.name / root.name, ignore=_UNUSED)
             if libraries.is_dir():
                 shutil.copytree(libraries, partial / libraries.name)
+            for folder in (partial, partial / package.name):
+                folder.chmod(0o755)
             partial.rename(home)
         owner = home.lstat()
     except OSError:
+        shutil.rmtree(partial, ignore_errors=True)
         return False
     # A folder that somebody else put there, or may write to, is never run from.
     return owner.st_uid == os.geteuid() and not owner.st_mode & 0o022 and not home.is_symlink()

@@ -79,15 +79,16 @@ def start(server: Server, *, patience: float = 60.0) -> Running:
         before = sink.tell()
         running = Running(process=spawn(command, stdout=sink), command=command)
     deadline = time.monotonic() + patience
-    while not server.ready():
-        if _ended(running.process):
-            raise ServerFailed(diagnose(server.name, server.log, before))
+    # The end is looked for first: a stranger on the port would keep a probe waiting.
+    while not _ended(running.process):
+        if server.ready():
+            return running
         if time.monotonic() > deadline:
             running.stop()
             raise ServerFailed(
                 f"{server.name} did not answer within {patience:.0f} s; see {server.log}."
             )
-    return running
+    raise ServerFailed(diagnose(server.name, server.log, before))
 
 
 @contextmanager
