@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 STEP_S: Final = 120.0
-PRINTER_HASTE: Final = 6.5
-MACHINE_HASTE: Final = 10.0
+PRINTER_HASTE: Final = 7.0
+MACHINE_HASTE: Final = 12.0
 """How many times faster than in the field parts age by default: ten days hold 1 to 2 failures."""
 
 

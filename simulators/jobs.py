@@ -38,6 +38,7 @@ class Materials:
     bed: Floats
     fan: Floats
     flow: Floats
+    drag: Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -85,6 +86,7 @@ def materials(table: Mapping[str, Mapping[str, float]]) -> Materials:
         bed=column("bed"),
         fan=column("fan"),
         flow=column("flow"),
+        drag=column("drag"),
     )
 
 

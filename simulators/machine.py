@@ -15,6 +15,7 @@ from foremend.values import Phase
 from simulators import specs
 from simulators.machine_build import Drawn, Effects, Medium, State, Units, Vibration, Wear
 from simulators.physics import Note, Outcome
+from simulators.weather import wander
 
 if TYPE_CHECKING:
     from simulators.physics import Around
@@ -28,6 +29,9 @@ STOPPED: Final = int(Phase.STOPPED)
 DAY_H: Final = 24.0
 _BEARING_TAU_S: Final = 2400.0
 _WANDER_TAU_S: Final = 2700.0
+_DRIFT_TAU_S: Final = 28_800.0
+"""Slow changes of vibration that mean nothing: heat, mounting, hydraulics."""
+_DRIFT: Final = np.array([[0.10], [0.12], [0.08], [0.10], [0.05]])
 _UPSETS_PER_H: Final = 1 / 90
 """Engineering estimate: air drawn in or a slug of solids, for some minutes."""
 _FULL_LEVEL: Final = 96.0
@@ -68,6 +72,7 @@ class MachinePhysics:
             medium=np.minimum((rng.random(n) > units.mix).sum(axis=0), len(self._medium.names) - 1),
             batch=np.ones(n),
             wander=np.zeros(n),
+            drift=rng.standard_normal((5, n)),
             bearing_c=room_c + 0.6 * units.made.bearing_rise,
             level=rng.uniform(70.0, _FULL_LEVEL, n),
             upset=np.zeros(n, dtype=np.int64),
@@ -83,7 +88,7 @@ class MachinePhysics:
     ) -> tuple[State, Outcome]:
         """Move all units on by one frame."""
         n = around.down.size
-        u, z = rng.random((7, n)), rng.standard_normal(n)
+        u, z = rng.random((7, n)), rng.standard_normal((6, n))
         turned = _turn(units, state, around, u, z, len(self._medium.names))
         running = turned.phase == RUNNING
         moved, truth = _frame(units, self._effects, self._medium, turned, around)
@@ -107,7 +112,6 @@ def _turn(units: Units, state: State, around: Around, u: Floats, z: Floats, medi
     fresh = (over & ~rests) | released
     phase = np.where(down, STOPPED, np.where(rests, IDLE, np.where(fresh, RUNNING, state.phase)))
     run_s = units.made.run_hours * 3600.0 * (0.35 + 1.5 * u[1])
-    keep = math.exp(-dt_s / _WANDER_TAU_S)
     starts_upset = (state.upset <= 0) & (u[4] < _UPSETS_PER_H * dt_s / 3600.0)
     medium = np.minimum((u[2] > units.mix).sum(axis=0), media - 1)
     return State(
@@ -115,7 +119,8 @@ def _turn(units: Units, state: State, around: Around, u: Floats, z: Floats, medi
         left_s=np.where(rests, 1200.0 + 4200.0 * u[1], np.where(fresh, run_s, left)),
         medium=np.where(fresh, medium, state.medium),
         batch=np.where(fresh, 0.86 + 0.28 * u[3], state.batch),
-        wander=state.wander * keep + 0.035 * math.sqrt(1.0 - keep * keep) * z,
+        wander=wander(state.wander, 0.035, z[0], dt_s / _WANDER_TAU_S),
+        drift=wander(state.drift, 1.0, z[1:6], dt_s / _DRIFT_TAU_S),
         bearing_c=state.bearing_c,
         level=state.level,
         upset=np.where(starts_upset, 2 + (u[5] * 4).astype(np.int64), state.upset - 1),
@@ -170,21 +175,22 @@ def _demand(units: Units, state: State) -> Floats:
 def _vibration(
     made: Drawn, fx: Effects, state: State, wear: Wear, ratio: Floats, load: Floats
 ) -> Vibration:
-    upset = np.where(state.upset > 0, 1.0, 0.0)
+    upset, drift = np.where(state.upset > 0, 1.0, 0.0), np.exp(_DRIFT * state.drift)
     once = 1.0 + fx.imbalance_1x * wear.impeller + fx.misalignment_1x * wear.coupling
     twice = 1.0 + fx.misalignment_2x * wear.coupling
     late = wear.bearing_de * wear.bearing_de
     broad = 1.0 + fx.bearing_broad * late + fx.clog_broad * wear.filter**3 + 1.1 * upset
     spalls = wear.bearing_de * np.exp(1.0 - wear.bearing_de / fx.bearing_spread) / fx.bearing_spread
     return Vibration(
-        once=made.vibration_1x * ratio**2 * once,
-        twice=made.vibration_2x * ratio * twice,
-        broad=made.vibration_broad * ratio * (0.7 + 0.4 * load) * broad,
+        once=made.vibration_1x * ratio**2 * once * drift[0],
+        twice=made.vibration_2x * ratio * twice * drift[1],
+        broad=made.vibration_broad * ratio * (0.7 + 0.4 * load) * broad * drift[2],
         bearing=made.bearing_hum
+        * drift[3]
         * ratio**1.5
         * (0.6 + 0.5 * load)
         * (1.0 + fx.bearing_hum * late**0.8),
-        kurtosis=made.impulse + fx.bearing_impulse * spalls + 2.5 * upset,
+        kurtosis=made.impulse * drift[4] + fx.bearing_impulse * spalls + 2.5 * upset,
     )
 
 

@@ -77,13 +77,17 @@ class Medium:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class State:
-    """What a machine carries from frame to frame [n]; `hours` since the start [n], all equal."""
+    """What a machine carries from frame to frame [n]; `drift` is [5, n].
+
+    `hours` since the start are the same for all.
+    """
 
     phase: Shorts
     left_s: Floats
     medium: Ints
     batch: Floats
     wander: Floats
+    drift: Floats
     bearing_c: Floats
     level: Floats
     upset: Ints

@@ -15,6 +15,7 @@ from simulators import jobs, specs
 from simulators.physics import Note, Outcome
 from simulators.printer_build import Drawn, Effects, State, Units, Wear
 from simulators.thermal import Heated, hold
+from simulators.weather import wander
 
 if TYPE_CHECKING:
     from simulators.physics import Around
@@ -27,9 +28,18 @@ MELT: Final = 2.3e-3
 _FAN_ON_C: Final = 50.0
 _DRIVER_TAU_S: Final = 900.0
 _CHAMBER_TAU_S: Final = 1800.0
-_WANDER_TAU_S: Final = 1500.0
+_WALK_TAU_S: Final = 1500.0
 """How long a print keeps asking for more or less flow and fan than its mean."""
-_BELT_NOISE_HZ: Final = 0.55
+_FLOW_WALK: Final = 0.16
+_FAN_WALK: Final = 0.07
+_DRIFT_TAU_S: Final = 36_000.0
+"""Slow changes that mean nothing: dust, bearings' grease, the mains."""
+_FAN_DRIFT: Final = 0.02
+_SUPPLY_DRIFT_V: Final = 0.07
+_CALM_K: Final = 0.22
+"""Deviation of a well controlled hot end within a frame."""
+_NOISES: Final = 9
+_BELT_NOISE_HZ: Final = 1.1
 
 
 class PrinterPhysics:
@@ -63,8 +73,8 @@ class PrinterPhysics:
             amps=units.made.idle_amps,
             chamber=room_c,
             driver=room_c + 0.4 * units.made.driver_rise,
-            flow_wander=zero,
-            fan_wander=zero,
+            walk=rng.standard_normal((2, room_c.size)),
+            drift=rng.standard_normal((4, room_c.size)),
             belt_hz=units.made.belt_tone,
         )
 
@@ -76,11 +86,8 @@ class PrinterPhysics:
         self, units: Units, state: State, around: Around, rng: np.random.Generator
     ) -> tuple[State, Outcome]:
         """Move all units on by one frame."""
-        u, z = (
-            rng.random((jobs.DRAWS, around.down.size)),
-            rng.standard_normal((5, around.down.size)),
-        )
-        warm = _is_warm(state)
+        n, warm = around.down.size, _is_warm(state)
+        u, z = rng.random((jobs.DRAWS, n)), rng.standard_normal((_NOISES, n))
         turn = jobs.advance(
             state.jobs,
             units.habits,
@@ -90,7 +97,7 @@ class PrinterPhysics:
             u=u,
             dt_s=around.dt_s,
         )
-        moved, truth = _frame(units.made, self._effects, state, turn, around, z)
+        moved, truth = _frame(units.made, self._effects, self._materials, state, turn, around, z)
         notes = _notes(turn, self._materials) if (turn.started | turn.ended).any() else ()
         return moved, Outcome(phase=turn.jobs.phase, truth=truth, notes=notes)
 
@@ -102,54 +109,58 @@ def _is_warm(state: State) -> Bools:
 
 
 def _frame(
-    made: Drawn, fx: Effects, state: State, turn: jobs.Turn, around: Around, z: Floats
+    made: Drawn,
+    fx: Effects,
+    stock: jobs.Materials,
+    state: State,
+    turn: jobs.Turn,
+    around: Around,
+    z: Floats,
 ) -> tuple[State, Floats]:
     """Give the state after a frame and its true quantities in the order of the channels."""
     wear, dt_s, job = Wear._make(around.wear), around.dt_s, turn.jobs
     printing = job.phase == jobs.RUNNING
     heating = printing | (job.phase == jobs.HEATING)
-    flow_wander, fan_wander = (
-        _wander(state.flow_wander, 0.16, z[0], dt_s),
-        _wander(state.fan_wander, 0.07, z[1], dt_s),
-    )
-    flow = np.where(printing, job.flow * np.exp(flow_wander), 0.0)
-    fan_cmd = np.where(printing, np.clip(job.fan + fan_wander, 0.0, 1.0), 0.0)
-    volts = _supply(made, fx, state, around, wear.psu, z[2])
+    walk = wander(state.walk, 1.0, z[0:2], dt_s / _WALK_TAU_S)
+    drift = wander(state.drift, 1.0, z[2:6], dt_s / _DRIFT_TAU_S)
+    flow = np.where(printing, job.flow * np.exp(_FLOW_WALK * walk[0]), 0.0)
+    asked = np.minimum(np.maximum(job.fan + _FAN_WALK * walk[1], 0.0), 1.0)
+    fan_cmd = np.where(printing, asked, 0.0)
+    volts = _supply(made, fx, state, around, wear.psu, z[6]) + _SUPPLY_DRIFT_V * drift[0]
     speed = volts / NOMINAL_V
-    part_rpm = _part_fan(made, fx, fan_cmd, speed, wear.part_fan)
-    fan_on = (state.temp[0] > _FAN_ON_C) & ~around.down
-    fan_share = speed * (1.0 - fx.hotend_fan_lost * wear.hotend_fan)
+    part_rpm = _part_fan(made, fx, fan_cmd, speed, wear.part_fan) * (1.0 + _FAN_DRIFT * drift[1])
+    spins = (state.temp[0] > _FAN_ON_C) & ~around.down
+    hotend_spin = np.where(spins, speed * (1.0 - fx.hotend_fan_lost * wear.hotend_fan), 0.0)
+    hotend_spin = hotend_spin * (1.0 + _FAN_DRIFT * drift[2])
+    error = _sensor_error(made, fx, state.temp[0], wear.hotend_thermistor)
+    weak = np.stack([1.0 - fx.heater_watts_lost * wear.hotend_heater, np.ones_like(volts)])
+    limit = weak * (speed * speed) * np.stack([made.hotend_watts, made.bed_watts])
+    loss = _losses(made, fx, part_rpm, hotend_spin, flow * (1.0 - fx.clog_flow_lost * wear.nozzle))
     targets = np.where(heating, np.stack([job.hotend, job.bed]), 0.0)
-    error = _sensor_error(made, fx, state.temp[0], wear.hotend_thermistor, z[3])
-    limits = np.stack(
-        [made.hotend_watts * (1.0 - fx.heater_watts_lost * wear.hotend_heater), made.bed_watts]
-    )
-    limits = limits * (speed * speed)
-    melted = flow * (1.0 - fx.clog_flow_lost * wear.nozzle)
-    loss = _losses(made, fx, part_rpm, np.where(fan_on, fan_share, 0.0), melted)
-    heat = _heat(made, state, targets, error, loss, limits, dt_s)
-    chamber = state.chamber + (
-        around.room_c + made.chamber_rise * (heat.mean_temp[1] - around.room_c) - state.chamber
-    ) * (1.0 - math.exp(-dt_s / _CHAMBER_TAU_S))
+    heat = _heat(made, state, targets, error, loss, limit, dt_s)
+    chamber = _chamber(made, state, around, heat)
     driver = _driver(made, fx, state, job.phase, wear.nozzle, chamber, dt_s)
-    belt = np.where(turn.started, _belt(made, fx, wear.belt_x, chamber, z[4]), state.belt_hz)
+    belt = np.where(turn.started, _belt(made, fx, wear.belt_x, chamber, z[7]), state.belt_hz)
+    duty, jitter = heat.mean_watts / limit, fx.thermistor_steps * wear.hotend_thermistor
+    amps = made.idle_amps + heat.mean_watts.sum(axis=0) / volts
     moved = State(
-        jobs=job, temp=heat.temp, sensor_error=error,
-        amps=made.idle_amps + heat.mean_watts.sum(axis=0) / volts,
-        chamber=chamber, driver=driver, flow_wander=flow_wander, fan_wander=fan_wander,
-        belt_hz=belt,
+        jobs=job, temp=heat.temp, sensor_error=error, amps=amps, chamber=chamber, driver=driver,
+        walk=walk, drift=drift, belt_hz=belt,
     )  # fmt: skip
-    duty = heat.mean_watts / limits
-    hotend_rpm = np.where(fan_on, made.hotend_fan_top * fan_share, 0.0)
     return moved, np.stack([
-        heat.mean_temp[0] + error, targets[0], duty[0], heat.mean_temp[1], targets[1], duty[1],
-        hotend_rpm, part_rpm, fan_cmd, flow, driver, belt, volts, chamber,
+        heat.mean_temp[0] + error + 0.3 * jitter * z[8], targets[0], duty[0],
+        heat.mean_temp[1], targets[1], duty[1],
+        made.hotend_fan_top * hotend_spin, part_rpm, fan_cmd, flow, driver, belt, volts, chamber,
+        _unrest(made, heat, state, jitter, drift[3]),
+        _load(made, fx, stock, job, flow, wear.nozzle),
     ])  # fmt: skip
 
 
-def _wander(before: Floats, size: float, z: Floats, dt_s: float) -> Floats:
-    keep = math.exp(-dt_s / _WANDER_TAU_S)
-    return np.asarray(before * keep + size * math.sqrt(1.0 - keep * keep) * z)
+def _chamber(made: Drawn, state: State, around: Around, heat: Heated) -> Floats:
+    """Temperature around the printer, warmed by its bed."""
+    goal = around.room_c + made.chamber_rise * (heat.mean_temp[1] - around.room_c)
+    share = 1.0 - math.exp(-around.dt_s / _CHAMBER_TAU_S)
+    return np.asarray(state.chamber + (goal - state.chamber) * share)
 
 
 def _supply(
@@ -168,11 +179,11 @@ def _part_fan(made: Drawn, fx: Effects, cmd: Floats, speed: Floats, wear: Floats
     return made.part_fan_top * share * np.maximum(1.0 - friction, 0.0)
 
 
-def _sensor_error(made: Drawn, fx: Effects, temp: Floats, wear: Floats, z: Floats) -> Floats:
+def _sensor_error(made: Drawn, fx: Effects, temp: Floats, wear: Floats) -> Floats:
     """How far the hot end's sensor is off, kelvin; the controller believes it."""
     sign = np.where(made.drift_cold < 0.0, -1.0, 1.0)
     drift = sign * (fx.thermistor_cold + fx.thermistor_gain * (temp - 25.0))
-    return wear * (drift + fx.thermistor_steps * z)
+    return wear * drift
 
 
 def _losses(
@@ -221,6 +232,21 @@ def _driver(
     rise = made.driver_rise * work + np.where(printing, fx.clog_driver_rise * clog, 0.0)
     share = 1.0 - math.exp(-dt_s / _DRIVER_TAU_S)
     return state.driver + (chamber + rise - state.driver) * share
+
+
+def _unrest(made: Drawn, heat: Heated, state: State, jitter: Floats, drift: Floats) -> Floats:
+    """Deviation of the hot end's reading within the frame, K: control, ramps, loose contacts."""
+    ramp = 0.29 * (heat.temp[0] - state.temp[0])
+    calm = _CALM_K * made.noise * np.exp(0.15 * drift)
+    return np.asarray(np.sqrt(calm * calm + ramp * ramp + jitter * jitter))
+
+
+def _load(
+    made: Drawn, fx: Effects, stock: jobs.Materials, job: jobs.Jobs, flow: Floats, clog: Floats
+) -> Floats:
+    """Torque on the extruder, percent of its limit: flow, viscosity, back pressure."""
+    push = made.extruder_load * (0.5 + 0.07 * flow) * stock.drag[job.material]
+    return np.where(flow > 0.0, push * (1.0 + fx.clog_load * clog), 0.0)
 
 
 def _belt(made: Drawn, fx: Effects, wear: Floats, chamber: Floats, z: Floats) -> Floats:

@@ -27,6 +27,7 @@ class Drawn:
     hotend_fan_top: Floats
     part_fan_top: Floats
     driver_rise: Floats
+    extruder_load: Floats
     belt_tone: Floats
     belt_thermal: Floats
     chamber_rise: Floats
@@ -55,6 +56,7 @@ class Effects:
     thermistor_steps: float
     clog_flow_lost: float
     clog_driver_rise: float
+    clog_load: float
     part_fan_lost: float
     hotend_fan_lost: float
     heat_break_loss: float
@@ -66,7 +68,7 @@ class Effects:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class State:
-    """What a printer carries from frame to frame [n]; `temp` is [2, n], hot end and bed."""
+    """What a printer carries along [n]; `temp` and `walk` are [2, n], `drift` is [4, n]."""
 
     jobs: jobs.Jobs
     temp: Floats
@@ -74,8 +76,8 @@ class State:
     amps: Floats
     chamber: Floats
     driver: Floats
-    flow_wander: Floats
-    fan_wander: Floats
+    walk: Floats
+    drift: Floats
     belt_hz: Floats
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -81,6 +82,12 @@ def advance(weather: Weather, rng: np.random.Generator, dt_s: float) -> Weather:
         dip_h=dip_h,
         dip=np.where(dip, 0.012 + 0.038 * u[5], weather.dip),
     )
+
+
+def wander(before: Floats, size: float, z: Floats, share: float) -> Floats:
+    """Move a mean-reverting walk of deviation `size` on by `share` of its time constant."""
+    keep = math.exp(-share)
+    return np.asarray(before * keep + size * math.sqrt(1.0 - keep * keep) * z)
 
 
 def room_c(sites: Sites, weather: Weather, ts_ms: int) -> Floats:
