@@ -35,15 +35,18 @@ def hold(
     That is: full power below the setpoint, none above it, and the loss once it is reached, or full
     power for good where the loss exceeds the limit. Between those moments the equation is linear
     with constant terms, so the result is exact; what is neglected is a real controller's overshoot
-    of a degree or two for some seconds, which a frame of minutes does not show.
+    of a degree or two for some seconds, which a frame of minutes does not show. A setpoint below
+    the ambient means off.
 
     All arrays have one shape: degC, W/K (`loss`), J/K (`capacity`), W (`limit`).
     """
     need = loss * (setpoint - ambient)
-    drive = np.where((temp < setpoint) | (need > limit), limit, 0.0)
+    wanted = need > 0.0
+    drive = np.where(wanted & ((temp < setpoint) | (need > limit)), limit, 0.0)
     goal = ambient + drive / loss
     tau = capacity / loss
-    ramp_s = _seconds_to(temp, setpoint, goal, tau, reachable=need <= limit, dt_s=dt_s)
+    reachable = wanted & (need <= limit)
+    ramp_s = _seconds_to(temp, setpoint, goal, tau, reachable=reachable, dt_s=dt_s)
     span = goal - temp
     decay = np.exp(-ramp_s / tau)
     held_s = dt_s - ramp_s

@@ -16,7 +16,8 @@ from simulators.steps import FaultPlan, ScheduledFault, Step, Truth
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PER_H = 30
+STEP_S = 600.0
+PER_H = 6
 
 
 def fan_fault(device: str = "a", onset_h: float = 1.0, grows_h: float = 6.0) -> FaultPlan:
@@ -59,7 +60,9 @@ def make(request: pytest.FixtureRequest) -> Callable[..., AnyFleet]:
     kind, plan = MAKERS[request.param]
 
     def build(seed: int = 7, **changes: Any) -> AnyFleet:
-        return kind(**{"names": ["a", "b", "c"], "seed": seed, "plan": plan, **changes})
+        return kind(
+            **{"names": ["a", "b", "c"], "seed": seed, "plan": plan, "step_s": STEP_S, **changes}
+        )
 
     return build
 
@@ -162,7 +165,7 @@ def test_fitting_the_right_part_cures(make: Callable[..., AnyFleet]) -> None:
     assert Phase.RUNNING in {int(s.phase[0]) for s in after}
     fitted = {c.instance: c for c in fleet.components(0)}[truth.component]
     assert fitted.serial != before[truth.component].serial
-    assert fitted.installed_at_ms == after[0].ts_ms - 120_000
+    assert fitted.installed_at_ms == after[0].ts_ms - 600_000
     replaced = [e for e in after[0].events if e.code == PART_REPLACED]
     assert [(e.device_index, e.component) for e in replaced] == [(0, truth.component)]
     assert replaced[0].details["serial"] == fitted.serial
@@ -271,13 +274,13 @@ def test_the_demonstration_keeps_its_promises() -> None:
 
 
 def test_the_demonstration_fails_as_planned_and_goes_on_failing() -> None:
-    printers, machines = demo.fleets(seed=11, step_s=600.0)
+    printers, machines = demo.fleets(seed=11, step_s=STEP_S)
     for fleet, plan in ((printers, demo.plans(11).printers), (machines, demo.plans(11).machines)):
-        run(fleet, 66 / 5)
+        run(fleet, 66)
         planned = {(f.device, f.component) for f in plan.scheduled}
         failed = {(t.device, t.component) for t in fleet.truth() if t.failed_ms}
         assert failed == planned
     for truth in printers.failed():
         printers.replace(printers.names.index(truth.device), truth.component)
-    run(printers, 200 / 5)
+    run(printers, 200)
     assert len(printers.truth()) > 7
