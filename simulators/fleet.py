@@ -168,7 +168,8 @@ class Fleet(Generic[U, S]):
     def _events(self, outcome: Outcome, ageing: Ageing, draws: Floats) -> Iterator[SimEvent]:
         k, ts_ms, dt_h = len(self._parts), self.now_ms, self._step_s / 3600.0
         for row, device in self._fitted:
-            yield events.replaced(device, self._parts[row], self._serial(row, device), ts_ms)
+            fitted_ms = int(self._now.faults.installed_ms[row, device])
+            yield events.replaced(device, self._parts[row], self._serial(row, device), fitted_ms)
         yield from events.said(outcome.notes, ts_ms)
         yield from events.failures(ageing.fails, self._parts, ts_ms)
         warns = faults.warns(
@@ -180,7 +181,7 @@ class Fleet(Generic[U, S]):
         yield from events.background(codes, chance & ~ageing.down, ts_ms)
 
     def replace(self, device: int, component: str) -> Fitting:
-        """Fit a new part; the next step says `part_replaced`.
+        """Fit a new part; the next step says `part_replaced`, dated now.
 
         Only the part that is at fault takes its fault with it. A device that stands in error goes
         on once no failed part is left in it.

@@ -16,6 +16,7 @@ from simulators.steps import FaultPlan
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from foremend.values import AsFound
     from foremend.wire import Channel, Component
     from simulators.fleets import AnyFleet
     from simulators.steps import Floats, Ints, Shorts, SimEvent, Step, Truth
@@ -27,13 +28,24 @@ _SUSPICION: Final = 0.4
 _DOWN_H: Final = (4.0, 24.0)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What was found in a part that was taken out; a label."""
+
+    device: str
+    component: str
+    ts_ms: int
+    as_found: AsFound
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class History:
     """What a family's devices said over some days, and what was true of them.
 
     t frames, n devices, c channels: ts [t] in ms, phase and quality [t, n], values [t, n, c] with
     NaN where none was read. Events lie in order of time; `components` is what was fitted at the
-    start, by device; later ones are in the `part_replaced` events. `truth` is for labels.
+    start, by device; each later one has its `part_replaced` event and its finding. `truth` also
+    tells of faults that nobody has found yet: for judges, not for training.
     """
 
     family: str
@@ -47,6 +59,7 @@ class History:
     values: Floats
     events: tuple[SimEvent, ...]
     components: tuple[tuple[Component, ...], ...]
+    findings: tuple[Finding, ...]
     truth: tuple[Truth, ...]
 
 
@@ -124,7 +137,7 @@ def record(
     return History(
         family=fleet.family, model=fleet.model, firmware=fleet.firmware, names=fleet.names,
         channels=fleet.channels, ts=ts, phase=phase, quality=quality, values=values,
-        events=tuple(events), components=start, truth=fleet.truth(),
+        events=tuple(events), components=start, findings=tuple(shop.findings), truth=fleet.truth(),
     )  # fmt: skip
 
 
@@ -137,6 +150,7 @@ class Workshop:
     def __init__(self, rng: np.random.Generator, devices: int) -> None:
         self._rng, self._devices = rng, devices
         self._due: dict[tuple[str, str], float] = {}
+        self.findings: list[Finding] = []
 
     def attend(self, fleet: AnyFleet, step: Step, step_s: float) -> None:
         """Do what is due after this step."""
@@ -146,7 +160,7 @@ class Workshop:
             self._due[truth.device, truth.component] = step.ts_ms + wait_ms
         for (device, component), due_ms in list(self._due.items()):
             if step.ts_ms >= due_ms:
-                fleet.replace(fleet.names.index(device), component)
+                self._fit(fleet, fleet.names.index(device), component)
                 del self._due[device, component]
         chance = self._devices * _PREVENTIVE_PER_H * step_s / 3600.0
         for _ in range(int(self._rng.poisson(chance))):
@@ -162,4 +176,13 @@ class Workshop:
         suspects = sick and self._rng.random() < _SUSPICION
         choice = min(sick, key=lambda p: left[p] or 0.0) if suspects else guess
         if (fleet.names[device], choice) not in self._due:
-            fleet.replace(device, choice)
+            self._fit(fleet, device, choice)
+
+    def _fit(self, fleet: AnyFleet, device: int, component: str) -> None:
+        found = Finding(
+            device=fleet.names[device],
+            component=component,
+            ts_ms=fleet.now_ms,
+            as_found=fleet.replace(device, component).as_found,
+        )
+        self.findings.append(found)

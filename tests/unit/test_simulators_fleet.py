@@ -168,6 +168,7 @@ def test_fitting_the_right_part_cures(make: Callable[..., AnyFleet]) -> None:
     assert fitted.installed_at_ms == after[0].ts_ms - 600_000
     replaced = [e for e in after[0].events if e.code == PART_REPLACED]
     assert [(e.device_index, e.component) for e in replaced] == [(0, truth.component)]
+    assert replaced[0].ts_ms == fitted.installed_at_ms
     assert replaced[0].details["serial"] == fitted.serial
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from foremend.values import PART_REPLACED, Phase
+from foremend.values import PART_REPLACED, AsFound, Phase
 from simulators.histories import History, histories
 
 
@@ -52,6 +52,32 @@ def test_a_device_is_down_from_failure_to_repair(pair: list[History]) -> None:
             at = history.names.index(truth.device)
             span = (history.ts >= (truth.failed_ms or 0)) & (history.ts <= (truth.repaired_ms or 0))
             assert set(history.phase[span, at]) <= {Phase.ERROR, Phase.STOPPED}
+
+
+def test_every_replacement_has_its_finding(pair: list[History]) -> None:
+    for history in pair:
+        told = Counter(
+            (history.names[e.device_index], e.component, e.ts_ms)
+            for e in history.events
+            if e.code == PART_REPLACED
+        )
+        last_ms = int(history.ts[-1])
+        found = Counter(
+            (f.device, f.component, f.ts_ms) for f in history.findings if f.ts_ms < last_ms
+        )
+        assert told == found
+
+
+def test_findings_agree_with_the_truth(pair: list[History]) -> None:
+    for history in pair:
+        failed = {(t.device, t.component, t.repaired_ms) for t in history.truth if t.failed_ms}
+        found = {
+            (f.device, f.component, f.ts_ms)
+            for f in history.findings
+            if f.as_found is AsFound.FAILED
+        }
+        assert found == {t for t in failed if t[2] is not None}
+    assert len({f.as_found for h in pair for f in h.findings}) == 3
 
 
 def test_events_come_in_order_of_time(pair: list[History]) -> None:
