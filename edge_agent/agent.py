@@ -1,0 +1,118 @@
+"""One device's agent: source -> intake -> outbox -> publisher -> broker."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from edge_agent.intake import Intake
+from edge_agent.mqtt_link import MqttConnector
+from edge_agent.publisher import Publisher
+from edge_agent.session import Session, birth_of, new_boot
+
+if TYPE_CHECKING:
+    from edge_agent.config import AgentConfig
+    from edge_agent.link import Connector
+    from edge_agent.outbox import DeviceOutbox
+    from edge_agent.source import Source
+    from foremend.clock import NowMs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counters:
+    """What an agent has done since its start."""
+
+    frames_sent: int
+    """Distinct frames that were numbered, encoded and kept for sending."""
+    frames_acked: int
+    """Frames deleted because ingest had committed them, those of earlier boots included."""
+    messages_sent: int
+    """Every sending counts."""
+    resent: int
+    """Sendings of what had been sent before."""
+    gaps: int
+    """Gap events written."""
+    evicted_frames: int
+    refused: int
+    """Messages that ingest refused for good."""
+    unsettled: int
+    """Messages that wait for the disk or for their acknowledgement, now."""
+
+
+class Agent:
+    """Delivers what one source says, whatever happens to the link.
+
+    `clock` is the timeline's: the machine's for `live`, else the simulation's or the recording's.
+
+    >>> async with open_outbox(path, wall_ms) as file:
+    ...     agent = Agent(config, source, file.device(config.device), wall_ms)
+    ...     await agent.run(stop)
+    """
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        source: Source,
+        outbox: DeviceOutbox,
+        clock: NowMs,
+        *,
+        connector: Connector | None = None,
+    ) -> None:
+        self.session: Final = Session(
+            address=config.address, boot=new_boot(), boot_ms=clock(), timeline=config.timeline
+        )
+        self._outbox = outbox
+        self._begun = asyncio.Event()
+        self._birth = birth_of(self.session, source.describe(), packed=config.packed)
+        self._publisher = Publisher(
+            address=config.address,
+            boot=self.session.boot,
+            outbox=outbox,
+            connector=connector or MqttConnector(config.broker, config.device),
+            clock=clock,
+            steady=time.monotonic,
+            chance=random.random,
+        )
+        self._intake = Intake(config, source, outbox, self._publisher.wake)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until told to stop; what was taken in is on the disk by the end.
+
+        Waits for no acknowledgement: what is unsettled goes out after the next start.
+        """
+        await self._outbox.begin(self.session.boot, self._birth)
+        self._begun.set()
+        device = self.session.address.device
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._intake.run(), name=f"{device} takes in")
+            group.create_task(self._publisher.run(stop), name=f"{device} publishes")
+            await stop.wait()
+            await self._intake.close()
+
+    async def drained(self) -> None:
+        """Wait until all that was taken in is acknowledged as committed.
+
+        What a `PushSource` still holds is not waited for: `await source.stored()` first.
+        """
+        await self._begun.wait()
+        await self._intake.seal()
+        while self._outbox.unsettled:
+            await self._outbox.moved()
+
+    @property
+    def counters(self) -> Counters:
+        """What was done so far."""
+        totals, traffic = self._outbox.totals, self._publisher.traffic
+        return Counters(
+            frames_sent=totals.frames,
+            frames_acked=totals.frames_acked,
+            messages_sent=traffic.messages_sent,
+            resent=traffic.resent,
+            gaps=totals.gaps,
+            evicted_frames=totals.evicted_frames,
+            refused=totals.refused,
+            unsettled=self._outbox.unsettled,
+        )

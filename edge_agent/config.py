@@ -1,0 +1,89 @@
+"""What an agent is told at its start; TOML on disk, decoded and checked by msgspec."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from foremend.errors import ConfigurationError
+from foremend.values import Timeline
+from foremend.wire import Address, Id
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Positive = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0)]
+
+
+class TlsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How to trust the broker, and how to be trusted; paths of PEM files."""
+
+    ca: str | None = None
+    """Without it, the system's own authorities."""
+    certificate: str | None = None
+    key: str | None = None
+
+
+class BrokerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the broker is, and how to log in."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65535)] = 1883
+    username: str | None = None
+    password: str | None = None
+    tls: TlsConfig | None = None
+    keepalive_s: Positive = 30
+    timeout_s: Seconds = 10.0
+    """Without an answer for this long, the link is given up."""
+
+
+class AgentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One device's agent."""
+
+    tenant: Id
+    device: Id
+    broker: BrokerConfig = BrokerConfig()
+    timeline: str = "live"
+    """`live`, `replay:RUN` or `sim:RUN`."""
+    packed: bool = False
+    """MessagePack instead of JSON."""
+    frames_per_message: Positive = 60
+    max_frame_age_s: Seconds = 1.0
+    """A frame waits at most this long for others to share its message."""
+    max_unsettled: Positive = 1000
+    """Messages beyond which a source that can wait is made to."""
+    outbox_bytes: Annotated[int, Meta(ge=4096)] = 64 * 1024**2
+
+    def __post_init__(self) -> None:
+        Timeline.parse(self.timeline)
+
+    @property
+    def address(self) -> Address:
+        """Whose messages these are."""
+        return Address(tenant=self.tenant, device=self.device)
+
+
+class HostConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One process that hosts one agent: the whole of its configuration file."""
+
+    agent: AgentConfig
+    outbox: str = "outbox.sqlite3"
+    """Path of the outbox; beside the configuration file where it is relative."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+def read_config(path: Path) -> HostConfig:
+    """Read a configuration file.
+
+    Raises:
+        ConfigurationError: it cannot be read, or a setting is missing, unknown or wrong.
+    """
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=HostConfig)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise ConfigurationError(f"{path}: {error}") from error

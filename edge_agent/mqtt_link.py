@@ -1,0 +1,95 @@
+"""Links over MQTT 3.1.1, by aiomqtt."""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Final
+
+import aiomqtt
+
+from edge_agent.link import Heard, LinkDown, Said
+from edge_agent.window import IN_FLIGHT
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from edge_agent.config import BrokerConfig, TlsConfig
+
+_ROOM: Final = 2 * IN_FLIGHT
+"""QoS 1 handshakes that may be open at once: a full window, births and status beside it."""
+
+
+class MqttConnector:
+    """Connects one device to a broker, under the device's id."""
+
+    def __init__(self, config: BrokerConfig, client_id: str) -> None:
+        self._config = config
+        self._client_id = client_id
+        self._tls = _tls_context(config.tls) if config.tls is not None else None
+
+    @asynccontextmanager
+    async def connect(self, will: Said) -> AsyncIterator[MqttLink]:
+        """Connect with a clean session, leaving a last will; LinkDown where that fails."""
+        client = self._client(will)
+        with _translated():
+            async with client:
+                yield MqttLink(client)
+
+    def _client(self, will: Said) -> aiomqtt.Client:
+        config = self._config
+        client = aiomqtt.Client(
+            config.host,
+            config.port,
+            identifier=self._client_id,
+            username=config.username,
+            password=config.password,
+            protocol=aiomqtt.ProtocolVersion.V311,
+            clean_session=True,
+            keepalive=config.keepalive_s,
+            timeout=config.timeout_s,
+            max_inflight_messages=_ROOM,
+            tls_context=self._tls,
+            will=aiomqtt.Will(will.topic, will.payload, will.qos, will.retain),
+        )
+        client.pending_calls_threshold = _ROOM
+        return client
+
+
+class MqttLink:
+    """A `Link` over one connected client."""
+
+    def __init__(self, client: aiomqtt.Client) -> None:
+        self._client = client
+
+    async def publish(self, said: Said) -> None:
+        """Hand a message over; at QoS 1, return when the broker has it (which proves nothing)."""
+        with _translated():
+            await self._client.publish(said.topic, said.payload, qos=said.qos, retain=said.retain)
+
+    async def subscribe(self, topic_filter: str) -> None:
+        """Ask for what matches the filter, at QoS 0."""
+        with _translated():
+            await self._client.subscribe(topic_filter, qos=0)
+
+    async def heard(self) -> AsyncIterator[Heard]:
+        """Give what arrives."""
+        with _translated():
+            async for message in self._client.messages:
+                if isinstance(message.payload, bytes):
+                    yield Heard(topic=message.topic.value, payload=message.payload)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (aiomqtt.MqttError, OSError) as error:
+        raise LinkDown(f"the broker is not reached: {error}") from error
+
+
+def _tls_context(config: TlsConfig) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=config.ca)
+    if config.certificate is not None:
+        context.load_cert_chain(config.certificate, config.key)
+    return context

@@ -1,0 +1,231 @@
+"""Sends what the outbox holds, until ingest has acknowledged it.
+
+At each connection: subscribe, say the births, then `online`; the broker leaves `offline` behind
+as the last will. Messages go in the order of their keys, at most 64 unacknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, Protocol
+
+from edge_agent import policy
+from edge_agent.link import LinkDown, Said
+from edge_agent.policy import BirthAction
+from edge_agent.window import Window
+from foremend import wire
+from foremend.errors import MalformedMessage
+from foremend.wire import Down, Up
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from edge_agent.link import Connector, Heard, Link
+    from edge_agent.messages import Key, Settlement, Stored
+    from foremend.clock import NowMs
+    from foremend.wire import Ack, Address
+
+LOG: Final = logging.getLogger(__name__)
+
+
+class Outbox(Protocol):
+    """What the publisher asks of a device's outbox."""
+
+    async def pending(self, after: Key | None, limit: int) -> list[Stored]:
+        """Give kept messages in the order of sending, past `after`."""
+
+    async def settle(self, settlement: Settlement) -> None:
+        """Delete what is committed; set aside what is refused."""
+
+    async def births(self) -> dict[str, bytes]:
+        """Give the births of the boots that still have messages, the present one last."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Traffic:
+    """What the publisher did since it was made."""
+
+    messages_sent: int = 0
+    resent: int = 0
+    """Of these, how often a message had been sent before."""
+    births: int = 0
+    connections: int = 0
+
+
+class Publisher:
+    """Keeps one device's link up and its outbox flowing."""
+
+    def __init__(
+        self,
+        *,
+        address: Address,
+        boot: str,
+        outbox: Outbox,
+        connector: Connector,
+        clock: NowMs,
+        steady: Callable[[], float],
+        chance: Callable[[], float],
+    ) -> None:
+        self.traffic: Final = Traffic()
+        self._address = address
+        self._boot = boot
+        self._outbox = outbox
+        self._connector = connector
+        self._clock = clock
+        self._steady = steady
+        self._chance = chance
+        self._window = Window(boot)
+        self._highest: Key | None = None
+        self._births: dict[str, bytes] = {}
+        self._said_s: dict[str, float] = {}
+        self._news = asyncio.Event()
+
+    def wake(self) -> None:
+        """Tell that the outbox has something new."""
+        self._news.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Connect, and connect again, until told to stop; then say `offline` and leave."""
+        failures = 0
+        while not stop.is_set():
+            connections = self.traffic.connections
+            try:
+                async with self._connector.connect(self._status("offline")) as link:
+                    await self._converse(link, stop)
+            except* LinkDown as down:
+                LOG.warning(
+                    "no link", extra={"device": self._address.device, "error": _first(down)}
+                )
+            failures = 1 if self.traffic.connections > connections else failures + 1
+            await _pause(stop, policy.reconnect_after_s(failures, self._chance()))
+
+    async def _converse(self, link: Link, stop: asyncio.Event) -> None:
+        await self._greet(link)
+        device = self._address.device
+        async with asyncio.TaskGroup() as group:
+            sides = [
+                group.create_task(self._send(link), name=f"{device} sends"),
+                group.create_task(self._listen(link), name=f"{device} listens"),
+            ]
+            await stop.wait()
+            for side in sides:
+                side.cancel()
+        await link.publish(self._status("offline"))
+
+    async def _greet(self, link: Link) -> None:
+        self._window.clear()
+        self._said_s.clear()
+        await link.subscribe(self._address.down())
+        self._births = await self._outbox.births()
+        for boot in self._births:
+            await self._say_birth(link, boot)
+        await link.publish(self._status("online"))
+        self.traffic.connections += 1
+        LOG.info("connected", extra={"device": self._address.device, "boot": self._boot})
+
+    async def _say_birth(self, link: Link, boot: str) -> None:
+        self._said_s[boot] = self._steady()
+        await link.publish(Said(topic=self._address.up(Up.BIRTH), payload=self._births[boot]))
+        self.traffic.births += 1
+
+    async def _send(self, link: Link) -> None:
+        while True:
+            self._news.clear()
+            batch = [*await self._again(), *await self._fresh()]
+            if batch:
+                await self._publish(link, batch)
+            else:
+                await self._wait()
+
+    async def _again(self) -> list[Stored]:
+        overdue = self._window.overdue(self._steady())
+        if not overdue:
+            return []
+        kept = await self._outbox.pending(None, self._window.size)
+        found = [message for message in kept if message.key in overdue]
+        # What the outbox gave up while in flight is a gap by now.
+        self._window.forget(overdue - {message.key for message in found})
+        return found
+
+    async def _fresh(self) -> list[Stored]:
+        free = self._window.free
+        return await self._outbox.pending(self._window.cursor, free) if free > 0 else []
+
+    async def _publish(self, link: Link, batch: Sequence[Stored]) -> None:
+        # An acknowledgement may overtake the PUBACK, so all are in flight before the first goes.
+        for message in batch:
+            self._window.send(message, self._steady())
+            self._count(message.key)
+        said = (Said(topic=self._address.up(m.kind), payload=m.payload) for m in batch)
+        await asyncio.gather(*(link.publish(one) for one in said))
+
+    def _count(self, key: Key) -> None:
+        self.traffic.messages_sent += 1
+        if self._highest is not None and key <= self._highest:
+            self.traffic.resent += 1
+        else:
+            self._highest = key
+
+    async def _wait(self) -> None:
+        due_s = self._window.next_due_s()
+        try:
+            async with asyncio.timeout(None if due_s is None else max(0.0, due_s - self._steady())):
+                await self._news.wait()
+        except TimeoutError:
+            return
+
+    async def _listen(self, link: Link) -> None:
+        async for heard in link.heard():
+            if heard.topic == self._address.down(Down.ACK):
+                await self._acknowledged(link, heard)
+
+    async def _acknowledged(self, link: Link, heard: Heard) -> None:
+        try:
+            ack = wire.decode_ack(heard.payload)
+        except MalformedMessage as error:
+            LOG.warning("an acknowledgement cannot be read", extra={"error": str(error)})
+            return
+        await self._settle(ack)
+        if ack.birth_wanted:
+            await self._answer(link, ack.boot)
+        self.wake()
+
+    async def _settle(self, ack: Ack) -> None:
+        settlement = self._window.settle(ack)
+        for key, reason in settlement.refused:
+            LOG.error(
+                "ingest refused a message; it is a dead letter now",
+                extra={"device": self._address.device, "seq": key.seq, "reason": reason},
+            )
+        if settlement.spans or settlement.refused:
+            await self._outbox.settle(settlement)
+
+    async def _answer(self, link: Link, boot: str) -> None:
+        decision = policy.decide_birth(
+            known=boot in self._births, said_s=self._said_s.get(boot), now_s=self._steady()
+        )
+        if decision.action is BirthAction.SAY:
+            await self._say_birth(link, boot)
+        self._window.hasten(boot, self._steady() + decision.resend_in_s)
+        LOG.info("birth wanted", extra={"boot": boot, "reason": decision.reason.value})
+
+    def _status(self, state: Literal["online", "offline"]) -> Said:
+        status = wire.Status(boot=self._boot, state=state, ts_ms=self._clock())
+        return Said(topic=self._address.up(Up.STATUS), payload=wire.encode(status), retain=True)
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return
+
+
+def _first(down: BaseExceptionGroup[LinkDown]) -> str:
+    inner: BaseException = down
+    while isinstance(inner, BaseExceptionGroup):
+        inner = inner.exceptions[0]
+    return str(inner)

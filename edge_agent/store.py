@@ -1,0 +1,186 @@
+"""What the outbox asks of its storage, and the in-memory fake that answers like the real one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
+
+from edge_agent import eviction
+from edge_agent.eviction import Bounds, Candidate
+from edge_agent.messages import Change, Depth, Draft, Key, Rank, Settlement, Stored, gap
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Append:
+    """Drafts of one device, to be kept in this order and all or none."""
+
+    device: str
+    bounds: Bounds
+    drafts: tuple[Draft, ...]
+
+
+class Store(Protocol):
+    """Keeps messages of several devices; each call is one transaction and blocks until it holds."""
+
+    def begin(self, device: str, boot: str, birth: bytes) -> Change:
+        """Open a boot of a device, from which on its drafts are numbered from 0."""
+
+    def commit(self, appends: Sequence[Append]) -> Mapping[str, Change]:
+        """Keep drafts durably, numbered and encoded; evict what exceeds a device's bounds."""
+
+    def pending(self, device: str, after: Key | None, limit: int) -> list[Stored]:
+        """Give kept messages in the order of their keys, past `after`."""
+
+    def settle(self, device: str, settlement: Settlement) -> Change:
+        """Delete what is committed; move what is refused to the dead letters, leaving a gap."""
+
+    def births(self, device: str) -> dict[str, bytes]:
+        """Give the birth of each boot that still has messages and of the present one, in order."""
+
+    def close(self) -> None:
+        """Let go of everything."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Kept:
+    key: Key
+    boot: str
+    draft: Draft
+    payload: bytes
+
+
+@dataclass(slots=True, kw_only=True)
+class _Device:
+    boots: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    present: str = ""
+    next_seq: int = 0
+    kept: dict[Key, _Kept] = field(default_factory=dict)
+
+    @property
+    def depth(self) -> Depth:
+        return Depth(
+            messages=len(self.kept), bytes=sum(len(one.payload) for one in self.kept.values())
+        )
+
+
+class MemoryStore:
+    """A `Store` that forgets when the process ends; for tests, and for hosts without a disk."""
+
+    def __init__(self) -> None:
+        self.dead_letters: list[tuple[str, Stored, str]] = []
+        """Device, message and reason of what was refused."""
+        self._devices: dict[str, _Device] = {}
+        self._last_boot_no = 0
+
+    def begin(self, device: str, boot: str, birth: bytes) -> Change:
+        """Open a boot of a device, from which on its drafts are numbered from 0."""
+        state = self._devices.setdefault(device, _Device())
+        self._last_boot_no += 1
+        state.boots[boot] = (self._last_boot_no, birth)
+        state.present, state.next_seq = boot, 0
+        return Change(depth=state.depth)
+
+    def commit(self, appends: Sequence[Append]) -> dict[str, Change]:
+        """Keep drafts, numbered and encoded; evict what exceeds a device's bounds."""
+        changes: dict[str, Change] = {}
+        for append in appends:
+            before = changes.get(append.device, Change(depth=Depth()))
+            changes[append.device] = self._keep(append, before)
+        return changes
+
+    def pending(self, device: str, after: Key | None, limit: int) -> list[Stored]:
+        """Give kept messages in the order of their keys, past `after`."""
+        kept = sorted(self._devices[device].kept.items())
+        past = (one for key, one in kept if after is None or key > after)
+        return [_stored(one) for one, _ in zip(past, range(limit), strict=False)]
+
+    def settle(self, device: str, settlement: Settlement) -> Change:
+        """Delete what is committed; move what is refused to the dead letters, leaving a gap."""
+        state = self._devices[device]
+        done = [key for key, one in state.kept.items() if _covers(settlement, one)]
+        frames = sum(state.kept.pop(key).draft.frames for key in done)
+        refused = [self._bury(device, key, reason) for key, reason in settlement.refused]
+        return Change(
+            depth=state.depth,
+            messages=len(done),
+            frames=frames,
+            gaps=sum(was_known and rank is not Rank.GAP for was_known, rank in refused),
+            refused=sum(was_known for was_known, _ in refused),
+        )
+
+    def births(self, device: str) -> dict[str, bytes]:
+        """Give the birth of each boot that still has messages and of the present one, in order."""
+        state = self._devices[device]
+        waiting = {one.boot for one in state.kept.values()} | {state.present}
+        return {boot: birth for boot, (_, birth) in state.boots.items() if boot in waiting}
+
+    def close(self) -> None:
+        """Let go of nothing: a fake can be opened again."""
+
+    def _keep(self, append: Append, before: Change) -> Change:
+        state = self._devices[append.device]
+        for draft in append.drafts:
+            _number(state, draft)
+        gaps, evicted_frames = self._evict(state, append.bounds)
+        return replace(
+            before,
+            depth=state.depth,
+            messages=before.messages + len(append.drafts),
+            frames=before.frames + sum(draft.frames for draft in append.drafts),
+            gaps=before.gaps + gaps,
+            evicted_frames=before.evicted_frames + evicted_frames,
+        )
+
+    def _evict(self, state: _Device, bounds: Bounds) -> tuple[int, int]:
+        to_free = eviction.excess(state.depth.bytes, bounds)
+        ranked = sorted(state.kept.values(), key=lambda one: (one.draft.rank, one.key))
+        candidates = (_candidate(one) for one in ranked if one.draft.rank is not Rank.GAP)
+        evicted = list(eviction.choose(candidates, to_free))
+        for candidate in evicted:
+            del state.kept[candidate.key]
+        lost = eviction.losses(evicted)
+        for one in lost:
+            _number(state, gap(one, eviction.FULL))
+        return len(lost), sum(one.frames for one in lost)
+
+    def _bury(self, device: str, key: Key, reason: str) -> tuple[bool, Rank]:
+        state = self._devices[device]
+        one = state.kept.pop(key, None)
+        if one is None:
+            return False, Rank.GAP
+        self.dead_letters.append((device, _stored(one), reason))
+        if one.draft.rank is not Rank.GAP:
+            [lost] = eviction.losses([_candidate(one)])
+            _number(state, gap(lost, eviction.REFUSED))
+        return True, one.draft.rank
+
+
+def _number(state: _Device, draft: Draft) -> None:
+    key = Key(state.boots[state.present][0], state.next_seq)
+    payload = draft.encode(state.present, key.seq)
+    state.kept[key] = _Kept(key=key, boot=state.present, draft=draft, payload=payload)
+    state.next_seq += 1
+
+
+def _stored(one: _Kept) -> Stored:
+    return Stored(key=one.key, boot=one.boot, kind=one.draft.kind, payload=one.payload)
+
+
+def _covers(settlement: Settlement, one: _Kept) -> bool:
+    return one.boot == settlement.boot and any(
+        first <= one.key.seq <= last for first, last in settlement.spans
+    )
+
+
+def _candidate(one: _Kept) -> Candidate:
+    return Candidate(
+        key=one.key,
+        boot=one.boot,
+        frames=one.draft.frames,
+        first_ms=one.draft.first_ms,
+        last_ms=one.draft.last_ms,
+        size=len(one.payload),
+    )
