@@ -258,6 +258,8 @@ class Command(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 UpMessage = Birth | Data | Event | Status | Result
+NUMBERED: Final = (Data, Event, Result)
+"""Messages that carry a seq, and are settled by the receipts."""
 _UP_TYPES: Final[dict[Up, type[UpMessage]]] = {
     Up.BIRTH: Birth,
     Up.DATA: Data,

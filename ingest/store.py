@@ -91,7 +91,7 @@ class _Batch:
     def store(
         self, accepted: Sequence[Accepted], refused: Sequence[Refused], now_ms: Millis
     ) -> Committed:
-        numbered = [a for a in accepted if isinstance(a.message, _NUMBERED)]
+        numbered = [a for a in accepted if isinstance(a.message, wire.NUMBERED)]
         self._learn(accepted)
         for one in accepted:
             if isinstance(one.message, wire.Birth):
@@ -315,6 +315,3 @@ class _Batch:
     def _many(self, block: str, params: Sequence[dict[str, Any]]) -> None:
         if params:
             self._connection.cursor().executemany(_SQL[block], params)
-
-
-_NUMBERED: Final = (wire.Data, wire.Event, wire.Result)

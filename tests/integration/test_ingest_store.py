@@ -1,8 +1,8 @@
-"""Ingest's store against the real database: once, whole, in order, acknowledged by what it holds."""
+"""What ingest leaves in the real database, beside what the contract suite asks of any store."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -12,6 +12,9 @@ from foremend.clock import wall_ms
 from foremend.db import EVERY_TENANT, Connection, connect, transaction
 from ingest.intake import Accepted, Arrival, Refused, read
 from ingest.store import PostgresStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CHANNELS = (wire.Channel(name="temp", unit="Cel"), wire.Channel(name="power", unit="1"))
 SCHEMA = wire.schema_hash(CHANNELS)
@@ -79,32 +82,6 @@ def test_frames_are_stored_as_they_were_sent(store, connection) -> None:
     commit(store, birth(), data(0))
     stored = rows(connection, "SELECT vals, phase, seq FROM frame ORDER BY ts")
     assert stored == [([20.0, 0.5], 3, 0), ([None, 0.25], 3, 0)]
-
-
-def test_a_message_that_comes_again_is_acknowledged_and_not_stored_again(store, connection) -> None:
-    commit(store, birth(), data(0))
-    again = commit(store, data(0), data(1), data(1))
-    assert (again.duplicates, again.messages) == (2, 1)
-    assert rows(connection, "SELECT count(*) FROM frame") == [(4,)]
-    (told,) = again.told
-    assert (told.ack.boot, told.ack.upto) == ("b1", 1)
-
-
-def test_holes_are_told_as_ranges(store) -> None:
-    committed = commit(store, birth(), data(0), data(3), data(4))
-    (told,) = committed.told
-    assert (told.ack.upto, told.ack.ranges) == (0, ((3, 4),))
-
-
-def test_data_before_its_birth_asks_for_the_birth_and_is_kept_by_the_device(
-    store, connection
-) -> None:
-    committed = commit(store, data(0))
-    (told,) = committed.told
-    assert told.ack.birth_wanted
-    assert committed.strangers == 1
-    assert rows(connection, "SELECT count(*) FROM frame") == [(0,)]
-    assert commit(store, birth(), data(0)).messages == 1
 
 
 def test_log_positions_have_no_holes_and_births_come_first(store, connection) -> None:

@@ -198,7 +198,7 @@ CREATE TABLE component_hazard (
     component text NOT NULL,
     failure_mode text NOT NULL,
     ts timestamptz NOT NULL,
-    probability real NOT NULL,    -- of failing within horizon_h
+    probability real,             -- of failing within horizon_h; null where the model abstains
     horizon_h real NOT NULL,
     p10_h real,
     p50_h real,

@@ -1,0 +1,225 @@
+"""A lane: the fleet scorer, its digests, drift and a second opinion for one list of channels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import numpy as np
+
+from models.anomaly import FleetScorer, ScorerSpec
+from models.detectors import SecondOpinion
+from models.digest import Digests
+from models.drift import DriftKind, DriftWatch
+from models.scoring.entries import Anomaly, Health
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from models.anomaly import Scores
+    from models.digest import Digest
+    from models.scoring.entries import FrameRows, Outputs
+
+    Ints = NDArray[np.int64]
+
+SECOND_OPINION: Final = "half_space_trees"
+TOP: Final = 3
+"""Channels named in the evidence of an alarm."""
+
+
+class LaneState(msgspec.Struct, frozen=True, kw_only=True):
+    """One device's share of a lane, as a snapshot keeps it."""
+
+    scorer: bytes
+    digest: bytes
+    opinion: bytes
+    drift: bytes
+    anomalous: bool
+
+
+@dataclass(slots=True)
+class _Seat:
+    """What a lane keeps of one device besides the arrays."""
+
+    device: int
+    opinion: SecondOpinion
+    drift: DriftWatch
+    anomalous: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """All devices whose births told the same channels."""
+
+    channels: tuple[str, ...]
+    components: tuple[str | None, ...]
+    """Per channel, the component instance whose condition it tells."""
+    scored: tuple[int, ...]
+    """Columns that are scored: settings and counters are not measurements of health."""
+    scorer: FleetScorer = field(init=False)
+    _digests: Digests = field(init=False)
+    _seats: dict[int, _Seat] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.scorer = FleetScorer(ScorerSpec(channels=self.names))
+        self._digests = Digests(len(self.scored))
+
+    @classmethod
+    def of_channels(cls, channels: Sequence[dict[str, Any]]) -> Lane:
+        """Make the lane that a birth's channels ask for."""
+        gauges = [i for i, c in enumerate(channels) if c.get("kind", "gauge") == "gauge"]
+        return cls(
+            channels=tuple(c["name"] for c in channels),
+            components=tuple(c.get("component") for c in channels),
+            scored=tuple(gauges or range(len(channels))),
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The scored channels."""
+        return tuple(self.channels[i] for i in self.scored)
+
+    def seat(self, device: int) -> int:
+        """Give the device's slot, making room for a new one."""
+        slot = self.scorer.slot(device)
+        if slot not in self._seats:
+            self._seats[slot] = _Seat(
+                device, SecondOpinion(SECOND_OPINION, self.names), DriftWatch(DriftKind.SCORE_TAIL)
+            )
+        return slot
+
+    def score(self, rows: FrameRows, out: Outputs) -> NDArray[np.float64]:
+        """Score frames, tell what follows, and give each frame's score; [n]."""
+        slots = np.array([self.scorer.slot(int(d)) for d in rows.device], dtype=np.int64)
+        values = rows.values[:, self.scored]
+        scores = self.scorer.score(slots, rows.ts_ms, rows.phase, values, rows.quality)
+        for digest in self._digests.add(
+            slots, rows.ts_ms, scores.deviation, scores.score, scores.known
+        ):
+            self._judge(digest, self._anomalous_at(digest, slots, rows.ts_ms, scores), out)
+        self._tell_changes(slots, rows, values, scores, out)
+        return np.where(scores.known, scores.score, np.nan)
+
+    def replaced(self, device: int, component: str, ts_ms: int) -> None:
+        """Learn anew what the replaced part determines."""
+        slot = self.scorer.slot(device)
+        tied = [self.channels[i] for i in self.scored if self.components[i] == component]
+        self.scorer.reset(slot, tied or None, ts_ms)
+        self._digests.clear(slot)
+        seat = self._seats[slot]
+        seat.opinion.reset()
+        seat.drift.reset()
+
+    def snapshot(self, device: int) -> LaneState:
+        """Give everything that this device's later outputs depend on."""
+        slot = self.scorer.slot(device)
+        seat = self._seats[slot]
+        return LaneState(
+            scorer=self.scorer.snapshot(slot),
+            digest=self._digests.snapshot(slot),
+            opinion=seat.opinion.snapshot(),
+            drift=seat.drift.snapshot(),
+            anomalous=seat.anomalous,
+        )
+
+    def restore(self, device: int, state: LaneState) -> None:
+        """Put a device's share back."""
+        slot = self.seat(device)
+        self.scorer.restore(slot, state.scorer)
+        self._digests.restore(slot, state.digest)
+        seat = self._seats[slot]
+        seat.opinion.restore(state.opinion)
+        seat.drift.restore(state.drift)
+        seat.anomalous = state.anomalous
+
+    def _anomalous_at(self, digest: Digest, slots: Ints, ts_ms: Ints, scores: Scores) -> bool:
+        """Tell the state as the digest's hour ended, wherever a batch happened to be cut."""
+        before = np.flatnonzero((slots == digest.slot) & (ts_ms < digest.until_ms))
+        if len(before):
+            return bool(scores.anomalous[before[-1]])
+        return self._seats[digest.slot].anomalous
+
+    def _judge(self, digest: Digest, anomalous: bool, out: Outputs) -> None:
+        seat = self._seats[digest.slot]
+        verdict = seat.opinion.observe(digest.deviation)
+        out.health.append(
+            Health(
+                device=seat.device,
+                ts_ms=digest.until_ms,
+                score=digest.score,
+                anomalous=anomalous,
+                top_channel=self._most_deviant(digest.deviation),
+                second_opinion=verdict.unusual,
+            )
+        )
+        drift = seat.drift.update(digest.score, digest.until_ms)
+        if drift is not None:
+            evidence = {"reason": drift.reason.value, "before": drift.before, "now": drift.now}
+            out.anomalies.append(
+                Anomaly(
+                    device=seat.device,
+                    kind="drift",
+                    ts_ms=drift.at_ms,
+                    score=drift.now,
+                    top_channel=self._most_deviant(digest.deviation),
+                    evidence=evidence,
+                )
+            )
+
+    def _most_deviant(self, deviation: Sequence[float]) -> str | None:
+        known = np.nan_to_num(np.abs(deviation))
+        return self.names[int(known.argmax())] if known.any() else None
+
+    def _tell_changes(
+        self,
+        slots: Ints,
+        rows: FrameRows,
+        values: NDArray[np.float64],
+        scores: Scores,
+        out: Outputs,
+    ) -> None:
+        for slot in np.unique(slots).tolist():
+            mine = np.flatnonzero(slots == slot)
+            seat = self._seats[slot]
+            before = np.concatenate(([seat.anomalous], scores.anomalous[mine[:-1]]))
+            ended = mine[before & ~scores.anomalous[mine]]
+            begun = mine[scores.alarm[mine]]
+            for i in np.sort(np.concatenate((ended, begun))).tolist():
+                out.anomalies.append(self._change(seat.device, i, rows, values, scores))
+            seat.anomalous = bool(scores.anomalous[mine[-1]])
+
+    def _change(
+        self,
+        device: int,
+        i: int,
+        rows: FrameRows,
+        values: NDArray[np.float64],
+        scores: Scores,
+    ) -> Anomaly:
+        top = int(scores.top_channel[i])
+        return Anomaly(
+            device=device,
+            kind="alarm" if scores.alarm[i] else "cleared",
+            ts_ms=int(rows.ts_ms[i]),
+            score=float(scores.score[i]),
+            top_channel=self.names[top] if top >= 0 else None,
+            evidence={"channels": self._ranked(i, values, scores)},
+        )
+
+    def _ranked(
+        self, i: int, values: NDArray[np.float64], scores: Scores
+    ) -> list[dict[str, float | str]]:
+        order = np.argsort(-scores.contributions[i], kind="stable")[:TOP]
+        return [
+            {
+                "channel": self.names[c],
+                "now": float(values[i, c]),
+                "baseline": float(scores.baseline[i, c]),
+                "contribution": float(scores.contributions[i, c]),
+            }
+            for c in order.tolist()
+            if scores.contributions[i, c] > 0 and np.isfinite(values[i, c])
+        ]

@@ -1,0 +1,109 @@
+"""The scoring process: catch up from the last snapshot, then follow the log."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from foremend.db import connect
+from foremend.errors import ConfigurationError, ForemendError
+from foremend.log import get_logger
+from models.scoring.engine import Engine
+from models.scoring.store import ScoringStore
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from foremend.settings import Settings
+    from models.scoring.engine import Models
+    from models.scoring.store import Positions, Stretch
+
+ENTRIES: Final = 64
+"""Log entries a partition in one stretch."""
+SNAPSHOT_S: Final = 60.0
+WAIT_S: Final = 0.5
+
+_log = get_logger(__name__)
+
+
+class AlreadyScored(ForemendError):  # noqa: N818 - names a state
+    """Another scoring process serves this database: stop it first, or let it be."""
+
+
+@dataclass(slots=True)
+class Follower:
+    """Follows the log for one consumer."""
+
+    store: ScoringStore
+    engine: Engine
+    clock: Callable[[], float] = time.monotonic
+    _at: Positions = field(default_factory=dict)
+    _saved_at: float = 0.0
+
+    def catch_up(self) -> int:
+        """Restore the snapshot and replay up to what was already told; gives entries replayed."""
+        cursors = self.store.cursors()
+        for partition, states in sorted(self.store.load_snapshots().items()):
+            self.engine.restore(partition, states)
+        self._at = dict(cursors.snapshot)
+        self._saved_at = self.clock()
+        replayed = 0
+        while stretch := self._next(upto=cursors.output):
+            self.engine.take(stretch.entries)  # told before the restart: nothing is written again
+            self._at |= stretch.ends
+            replayed += len(stretch.entries)
+        return replayed
+
+    def step(self) -> int:
+        """Score the next stretch and write what follows; gives the number of entries."""
+        stretch = self._next()
+        if stretch is None:
+            return 0
+        outputs = self.engine.take(stretch.entries)
+        self.store.write(outputs, stretch.ends, self.engine.tenant_and_timeline)
+        self._at |= stretch.ends
+        if self.clock() - self._saved_at > SNAPSHOT_S:
+            self.save()
+        return len(stretch.entries)
+
+    def save(self) -> None:
+        """Store every device's state, so that a restart need not replay what led to it."""
+        states = {partition: self.engine.snapshot(partition) for partition in self._at}
+        self.store.save_snapshots(states, self._at)
+        self._saved_at = self.clock()
+
+    def _next(self, upto: Positions | None = None) -> Stretch | None:
+        stretch = self.store.read(self._at, limit=ENTRIES, upto=upto)
+        return stretch if stretch.entries else None
+
+
+def follow(store: ScoringStore, models: Models, stop: threading.Event) -> None:
+    """Serve one consumer until `stop`.
+
+    Raises:
+        AlreadyScored: another process serves the same consumer.
+    """
+    if not store.claim():
+        raise AlreadyScored
+    follower = Follower(store, Engine(models))
+    replayed = follower.catch_up()
+    _log.info("following the input log", replayed=replayed, devices=len(follower.engine.devices))
+    while not stop.is_set():
+        if not follower.step():
+            store.wait(WAIT_S)
+    follower.save()
+
+
+def run(settings: Settings, models: Models, stop: threading.Event) -> None:
+    """Serve the live consumer until `stop`.
+
+    Raises:
+        ConfigurationError: no database is named.
+    """
+    url = settings.database_url.get_secret_value()
+    if not url:
+        raise ConfigurationError("scoring needs FOREMEND_DATABASE_URL")
+    with connect(url, name="scoring") as connection:
+        follow(ScoringStore(connection), models, stop)
