@@ -56,6 +56,7 @@ class Service:
     command: Callable[[], Command]
     """Called before each start, after `prepare`."""
     ready: Callable[[], bool] = _at_once
+    """Asked until it says yes; without a probe, a process that lives counts as ready."""
     prepare: Callable[[], None] = _nothing
     terms: Terms = field(default_factory=Terms)
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import socket
+from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 CONNECT, DISCONNECT, CONNACK_LENGTH = 0x10, b"\xe0\x00", 4
-CLEAN_SESSION_WITH_LOGIN: Final = 0b1100_0010
+CLEAN_SESSION, WITH_LOGIN = 0b0000_0010, 0b1100_0000
 
 
 class Answer(IntEnum):
@@ -32,32 +36,41 @@ class Login:
     password: str
 
 
-def probe(host: str, port: int, login: Login, *, timeout: float = 2.0) -> Answer:
-    """Connect, hear the broker's answer, and leave."""
+def probe(
+    host: str,
+    port: int,
+    login: Login | None,
+    *,
+    tls: SSLContext | None = None,
+    timeout: float = 2.0,
+) -> Answer:
+    """Connect, with or without a login, hear the broker's answer, and leave."""
     try:
-        with socket.create_connection((host, port), timeout=timeout) as stream:
-            stream.sendall(connect_packet(login))
-            reply = stream.recv(CONNACK_LENGTH, socket.MSG_WAITALL)
-            if reply[:2] != b"\x20\x02" or len(reply) < CONNACK_LENGTH:
-                return Answer.SILENCE
-            answer = Answer(reply[3])
-            stream.sendall(DISCONNECT)
+        with socket.create_connection((host, port), timeout=timeout) as plain:
+            secure = tls.wrap_socket(plain, server_hostname=host) if tls else nullcontext(plain)
+            with secure as stream:
+                return _ask(stream, login)
     except (OSError, ValueError):
         return Answer.SILENCE
+
+
+def _ask(stream: socket.socket, login: Login | None) -> Answer:
+    stream.sendall(connect_packet(login))
+    reply = b""
+    while len(reply) < CONNACK_LENGTH and (more := stream.recv(CONNACK_LENGTH - len(reply))):
+        reply += more
+    if reply[:2] != b"\x20\x02" or len(reply) < CONNACK_LENGTH:
+        return Answer.SILENCE
+    answer = Answer(reply[3])
+    stream.sendall(DISCONNECT)
     return answer
 
 
-def connect_packet(login: Login) -> bytes:
+def connect_packet(login: Login | None) -> bytes:
     """Return a CONNECT packet for a clean session under a client id that the broker makes up."""
-    body = b"".join(
-        (
-            _text("MQTT"),
-            bytes((4, CLEAN_SESSION_WITH_LOGIN, 0, 10)),
-            _text(""),
-            _text(login.user),
-            _text(login.password),
-        )
-    )
+    flags = CLEAN_SESSION | (WITH_LOGIN if login else 0)
+    words = ("", login.user, login.password) if login else ("",)
+    body = _text("MQTT") + bytes((4, flags, 0, 10)) + b"".join(map(_text, words))
     return bytes((CONNECT,)) + _remaining_length(len(body)) + body
 
 

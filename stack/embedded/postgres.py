@@ -20,7 +20,13 @@ from foremend.errors import ForemendError
 from stack.command import Account, Command, spawn
 from stack.embedded import pg_install, residents
 from stack.embedded.logtail import diagnose
-from stack.embedded.pg_settings import Reason, decide_account, initdb_options, server_options
+from stack.embedded.pg_settings import (
+    Decision,
+    Reason,
+    decide_account,
+    initdb_options,
+    server_options,
+)
 from stack.embedded.ports import LOOPBACK, claim_port
 
 if TYPE_CHECKING:
@@ -64,7 +70,7 @@ class EmbeddedPostgres:
         self.log: Final = home.folder("log") / "postgres.log"
         self.port: Final = claim_port(port, purpose="the database", option=PORT_OPTION)
         self._password: Final = home.secret("postgres")
-        self._account: Final = self._choose_account(home)
+        self._account: Final = self._choose_account()
         self._install: Final = self._choose_install(install or pg_install.find_install())
         self._durable = durable
         self._max_connections = max_connections
@@ -133,19 +139,13 @@ class EmbeddedPostgres:
     def _unfinished(self) -> Path:
         return self.cluster.with_suffix(".partial")
 
-    def _choose_account(self, home: DataDir) -> Account | None:
-        cluster = _owner(self.cluster) if self.cluster.exists() else None
-        folder = _owner(home.path)
-        decision = decide_account(
-            ours=Account(uid=os.geteuid(), gid=os.getegid()),
-            cluster=cluster,
-            folder=folder,
-            folder_has_name=_has_name(folder.uid),
-        )
-        if decision.reason is Reason.FOREIGN and cluster is not None:
+    def _choose_account(self) -> Account | None:
+        decision = account_for(self.cluster)
+        if decision.reason is Reason.FOREIGN:
             raise PostgresFailed(
-                f"The database in {self.cluster} belongs to uid {cluster.uid}; start Foremend as "
-                "the user who made it (or as root), or choose another folder with --data-dir."
+                f"The database in {self.cluster} belongs to uid {self.cluster.stat().st_uid}; "
+                "start Foremend as the user who made it (or as root), or choose another folder "
+                "with --data-dir."
             )
         return decision.account
 
@@ -202,6 +202,18 @@ class EmbeddedPostgres:
 
     def _connect(self) -> psycopg.Connection:
         return psycopg.connect(self.url(), connect_timeout=2, autocommit=True)
+
+
+def account_for(cluster: Path) -> Decision:
+    """Look up who owns what, and decide which user a cluster's server would run as."""
+    ours = Account(uid=os.geteuid(), gid=os.getegid())
+    folder = _owner(cluster.parent) if cluster.parent.exists() else ours
+    return decide_account(
+        ours=ours,
+        cluster=_owner(cluster) if cluster.exists() else None,
+        folder=folder,
+        folder_has_name=_has_name(folder.uid),
+    )
 
 
 def _through(descriptor: int) -> str:

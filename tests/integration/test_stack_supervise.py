@@ -80,7 +80,7 @@ def test_a_vital_service_that_keeps_dying_brings_all_down_with_its_last_words(
     with Supervisor(tmp_path, on_event=seen.append) as supervisor:
         supervisor.start([shell("database", "exec sleep 60")])
         with pytest.raises(ServiceFailed) as failure:
-            supervisor.start([shell("ingest", "echo no such schema; exit 3")])
+            supervisor.start([shell("ingest", "echo no such schema; exit 3", ready=lambda: False)])
 
     assert "ingest did not come up: it ended too often in a row" in str(failure.value)
     assert "status 3" in str(failure.value)
