@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from alerting.decide import advance, decide, tick
-from alerting.values import Action, AlertKind, AlertState, Change, Life
+from alerting.decide import advance, decide, expired, tick
+from alerting.values import Action, AlertKind, Change, Life, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
     from alerting.store import AlertStore, Due
-    from alerting.values import Context, Decision, Evaluation, Group
+    from alerting.values import AlertState, Context, Decision, Evaluation, Group
 
 BATCH: Final = 500
 
@@ -55,15 +55,27 @@ def fold(
     """
     group, now = evaluation.group, evaluation.ts
     context = _explained(context, board, group)
-    state = board.get(group)
-    if state is not None:
-        decision = tick(state, group, context, now)
-        if decision.action is Action.RESOLVE:
-            yield _stepped(board, group, None, decision, context, now)
-            state = None
-    decision = decide(state, evaluation, context, now)
+    over = _over(board.get(group), evaluation, context)
+    if over is not None:
+        yield _stepped(board, group, None, over, context, now)
+    if over is not None and over.reason is Reason.HORIZON_PASSED:
+        decision = replace(over, action=Action.FIRE, reason=Reason.RENEWED)
+    else:
+        decision = decide(board.get(group), evaluation, context, now)
     if decision.action is not Action.IGNORE:
         yield _stepped(board, group, evaluation, decision, context, now)
+
+
+def _over(state: AlertState | None, evaluation: Evaluation, context: Context) -> Decision | None:
+    """Give the decision that ends the open alert before the evaluation is looked at, if any."""
+    if state is None:
+        return None
+    decision = tick(state, evaluation.group, context, evaluation.ts)
+    if decision.action is Action.RESOLVE:
+        return decision
+    if expired(state, evaluation):
+        return replace(decision, action=Action.RESOLVE, reason=Reason.HORIZON_PASSED)
+    return None
 
 
 def _ticked(board: dict[Group, AlertState], entry: Due, context: Context) -> Iterator[Change]:

@@ -62,6 +62,18 @@ def tick(state: AlertState, group: Group, context: Context, now: datetime) -> De
     return Decision(action=action, reason=reason, muted_by=muted_by)
 
 
+def expired(state: AlertState, evaluation: Evaluation) -> bool:
+    """Tell whether what the alert foresaw is over while the risk goes on.
+
+    Such an alert ends and a new one begins: its forecast said nothing about the time after its
+    horizon, and nobody has taken it up. An acknowledged alert is being looked after and stays.
+    """
+    if state.life is not Life.FIRING or state.fired_at is None or evaluation.horizon_h is None:
+        return False
+    horizon = timedelta(hours=evaluation.horizon_h)
+    return evaluation.word is Word.ABOVE and evaluation.ts > state.fired_at + horizon
+
+
 def mute(group: Group, context: Context, now: datetime) -> Mute | None:
     """Give what keeps an alert quiet.
 

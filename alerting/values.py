@@ -63,6 +63,8 @@ class Reason(Enum):
     STILL_RISING = "still_rising"
     CONFIRMED = "confirmed"
     CERTAIN = "certain"
+    HORIZON_PASSED = "horizon_passed"
+    RENEWED = "renewed"
     STILL_ABOVE = "still_above"
     FIRST_BELOW = "first_below"
     STILL_BELOW = "still_below"

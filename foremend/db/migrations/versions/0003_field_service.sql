@@ -119,8 +119,8 @@ CREATE TABLE part_movement (
     tenant text NOT NULL,
     org_node text NOT NULL,
     kit text NOT NULL,
-    quantity int4 NOT NULL,       -- positive into the node's stock, negative out of it
-    kind text NOT NULL CHECK (kind IN ('opening', 'receipt', 'reserve', 'release', 'ship', 'return')),
+    quantity int4 NOT NULL,       -- positive into the node's stock, negative out of it, 0 for use
+    kind text NOT NULL CHECK (kind IN ('opening', 'receipt', 'reserve', 'release', 'ship', 'return', 'use')),
     owner text NOT NULL DEFAULT 'ours' CHECK (owner IN ('ours', 'deposit', 'bought_out')),
     work_order_id int8 REFERENCES work_order,
     at timestamptz NOT NULL,
@@ -129,3 +129,13 @@ CREATE TABLE part_movement (
 );
 CREATE INDEX part_movement_stock ON part_movement (tenant, org_node, kit);
 CREATE INDEX part_movement_order ON part_movement (work_order_id) WHERE work_order_id IS NOT NULL;
+
+-- What findings say to training. A replacement that found nothing says only that the part had not
+-- failed until then, and a repair that telemetry did not confirm leaves the cause open: censored.
+CREATE VIEW failure_label WITH (security_invoker = true) AS
+SELECT f.id AS finding_id, f.work_order_id, f.attempt, f.tenant, f.timeline, f.device_id, d.name AS device,
+       d.family, f.component, f.failure_mode, f.as_found, f.replaced, f.verified, f.occurred_at, f.known_at,
+       f.as_found IN ('failed', 'degraded') AND f.verified IS DISTINCT FROM 'not_recovered' AS failed,
+       (f.as_found = 'no_fault_found' AND f.replaced)
+           OR (f.as_found <> 'no_fault_found' AND f.verified IS NOT DISTINCT FROM 'not_recovered') AS censored
+FROM finding f JOIN device d ON d.id = f.device_id;

@@ -1,0 +1,149 @@
+"""Reads the catalogue; every error names the file and the field."""
+
+from __future__ import annotations
+
+import tomllib
+from collections import Counter
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import msgspec
+
+from field_service.catalogue.schema import Family, Prior, Region, Resolution
+from field_service.values import Strategy
+from foremend.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from importlib.resources.abc import Traversable
+    from pathlib import Path
+
+T = TypeVar("T")
+
+FAMILIES: Final = ("fdm_printer.toml", "rotating_machine.toml")
+REGIONS: Final = "regions.toml"
+STRATEGIES: Final = "strategies.toml"
+DEFAULT_REGION: Final = "north_america"
+"""Where a device counts as being until somebody says where it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalogue:
+    """Everything that is known before an order is opened."""
+
+    families: dict[str, Family]
+    regions: dict[str, Region]
+    priors: dict[Strategy, Prior]
+
+    def resolution(self, family: str, component: str, failure_mode: str) -> Resolution | None:
+        """Give what cures a failure mode, or None where the catalogue knows no cure."""
+        known = self.families.get(family)
+        wanted = (component, failure_mode)
+        for resolution in known.resolution if known else ():
+            if (resolution.component, resolution.failure_mode) == wanted:
+                return resolution
+        return None
+
+    def family(self, name: str) -> Family:
+        """Give a family; one that the catalogue does not know is fixed in place and worth 0."""
+        return self.families.get(name) or Family(
+            family=name or "unknown",
+            name=name or "unknown",
+            portable=False,
+            mass_kg=1.0,
+            value_usd=Decimal(0),
+            standstill_usd_per_h=Decimal(0),
+        )
+
+    def region(self, code: str) -> Region:
+        """Give a region's figures; the default region's where the code is not known."""
+        return self.regions.get(code) or self.regions[DEFAULT_REGION]
+
+    def by_kit(self, code: str) -> Resolution | None:
+        """Give the resolution whose kit has this code."""
+        return next((r for r in self.resolutions() if r.kit.code == code), None)
+
+    def resolutions(self) -> Iterable[Resolution]:
+        """Give every resolution of every family."""
+        return (r for family in self.families.values() for r in family.resolution)
+
+
+@cache
+def load(folder: Path | None = None) -> Catalogue:
+    """Read the catalogue that is shipped, or one from a folder of the same files.
+
+    Raises:
+        InputError: a file is missing or not TOML, a field is wrong, or two entries clash.
+    """
+    place: Traversable = folder or files("field_service.catalogue")
+    names = FAMILIES if folder is None else _family_files(folder)
+    families = [(name, _read(place, name, Family)) for name in names]
+    _refuse_clashes(families)
+    return Catalogue(
+        families={family.family: family for _, family in families},
+        regions=_with_default(_read(place, REGIONS, dict[str, Region])),
+        priors=_complete(_read(place, STRATEGIES, dict[Strategy, Prior])),
+    )
+
+
+def _family_files(folder: Path) -> list[str]:
+    others = {REGIONS, STRATEGIES}
+    return sorted(path.name for path in folder.glob("*.toml") if path.name not in others)
+
+
+def _read(place: Traversable, name: str, shape: type[T]) -> T:
+    try:
+        raw: dict[str, Any] = tomllib.loads(place.joinpath(name).read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(name, None, None, "the file is missing") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(name, None, None, f"not TOML: {error}") from error
+    try:
+        return msgspec.convert(raw, shape)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$")
+        raise InputError(name, None, path.strip("`.") or None, message) from error
+
+
+def _with_default(regions: dict[str, Region]) -> dict[str, Region]:
+    if DEFAULT_REGION not in regions:
+        raise InputError(REGIONS, None, DEFAULT_REGION, "the default region is missing")
+    return regions
+
+
+def _complete(priors: dict[Strategy, Prior]) -> dict[Strategy, Prior]:
+    for strategy in Strategy:
+        if strategy not in priors:
+            raise InputError(STRATEGIES, None, strategy.value, "the strategy has no prior")
+    return priors
+
+
+def _refuse_clashes(families: list[tuple[str, Family]]) -> None:
+    kits = Counter(r.kit.code for _, family in families for r in family.resolution)
+    for name, family in families:
+        seen: set[tuple[str, str]] = set()
+        for i, resolution in enumerate(family.resolution):
+            _refuse_clash(f"{name}", i, resolution, seen, kits)
+
+
+def _refuse_clash(
+    file: str, i: int, resolution: Resolution, seen: set[tuple[str, str]], kits: Counter[str]
+) -> None:
+    key = (resolution.component, resolution.failure_mode)
+    if key in seen:
+        raise InputError(file, None, f"resolution[{i}]", f"{key[0]}/{key[1]} stands here twice")
+    seen.add(key)
+    if kits[resolution.kit.code] > 1:
+        raise InputError(
+            file, None, f"resolution[{i}].kit.code", f"{resolution.kit.code} names two kits"
+        )
+    if resolution.component not in resolution.kit.replaces:
+        raise InputError(
+            file,
+            None,
+            f"resolution[{i}].kit.replaces",
+            f"the kit does not replace {resolution.component}",
+        )
