@@ -197,7 +197,7 @@ def test_as_root_the_server_is_nobody_and_reaches_a_folder_it_may_not_walk_to(
 
 @needs_root
 def test_as_root_programs_that_nobody_may_run_are_copied_to_where_they_may(
-    tmp_path: Path, made: DataDir
+    tmp_path: Path, home: DataDir
 ) -> None:
     found = pg_install.find_install({})
     assert found.source is pg_install.Source.WHEEL
@@ -216,7 +216,7 @@ def test_as_root_programs_that_nobody_may_run_are_copied_to_where_they_may(
         assert not pg_install.runnable_by(hidden, NOBODY)
         assert staged.bin_dir.is_relative_to(open_place)
         assert pg_install.stage(hidden, NOBODY, places=(open_place,)) == staged
-        with serving(EmbeddedPostgres(made, install=staged)) as server:
+        with serving(EmbeddedPostgres(home, install=staged, durable=False)) as server:
             assert server.ready()
     finally:
         shutil.rmtree(open_place)
