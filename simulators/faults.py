@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from foremend.errors import NotFound
 from foremend.values import AsFound
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Faults:
 class Ageing:
     """Faults after a frame: progress from onset to failure and wear [k, n], and who fails now.
 
-    Wear is 0 when healthy and about 1 (0.7 to 1.35) at failure; `down` [n] are the devices that
+    Wear is 0 when healthy and about 1 (0.7 to 1.3) at failure; `down` [n] are the devices that
     stand still with a failed part.
     """
 
@@ -117,7 +118,7 @@ def draw_life(part: Part, plan: FaultPlan, rng: np.random.Generator, *, age_h: f
         to_onset_h=float(onset_age - age_h),
         growth_h=float(rng.uniform(*part.growth_h)),
         exponent=float(rng.uniform(*part.exponent)),
-        strength=float(np.clip(1.0 + 0.16 * rng.standard_normal(), 0.7, 1.35)),
+        strength=float(np.clip(1.0 + 0.12 * rng.standard_normal(), 0.7, 1.3)),
         intermittent=bool(rng.random() < part.intermittent),
     )
 
@@ -161,11 +162,13 @@ def _fit(faults: Faults, row: int, device: int, life: Life, hold_h: float) -> No
 def _schedule(faults: Faults, parts: Sequence[Part], plan: FaultPlan, names: Sequence[str]) -> None:
     rows = {part.instance: row for row, part in enumerate(parts)}
     for fault in plan.scheduled:
-        if fault.device not in names:
-            continue
+        if fault.device not in names or fault.component not in rows:
+            raise NotFound(f"no {fault.component} on a {fault.device} here: see the fault plan")
         at = (rows[fault.component], list(names).index(fault.device))
         faults.onset_h[at] = fault.onset_h
         faults.growth_h[at] = fault.hours_to_failure
+        faults.exponent[at] = parts[at[0]].exponent[0]
+        faults.strength[at] = 1.0
         faults.intermittent[at] = False
 
 

@@ -58,11 +58,18 @@ def pack(state: object) -> dict[str, Any]:
 
 
 def unpack(like: T, packed: dict[str, Any]) -> T:
-    """Read a dataclass of arrays of the same type as `like`."""
+    """Read a dataclass of arrays, of the same type and shapes as `like`.
+
+    Raises:
+        SnapshotRefused: an array is missing or of another shape: another version wrote it.
+    """
     values: dict[str, Any] = {}
     for field in fields(like):  # type: ignore[arg-type]
-        sample, stored = getattr(like, field.name), packed[field.name]
-        values[field.name] = unpack(sample, stored) if is_dataclass(sample) else _array(stored)
+        sample, stored = getattr(like, field.name), packed.get(field.name)
+        if stored is None:
+            raise SnapshotRefused
+        nested = is_dataclass(sample)
+        values[field.name] = unpack(sample, stored) if nested else _array(stored, sample.shape)
     return type(like)(**values)
 
 
@@ -71,7 +78,9 @@ def _pack_array(array: NDArray[Any]) -> dict[str, Any]:
     return {"dtype": array.dtype.str, "shape": array.shape, "raw": raw}
 
 
-def _array(stored: dict[str, Any]) -> NDArray[Any]:
+def _array(stored: dict[str, Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    if tuple(stored["shape"]) != shape:
+        raise SnapshotRefused
     raw = base64.b64decode(stored["raw"])
     return np.frombuffer(raw, dtype=stored["dtype"]).reshape(stored["shape"]).copy()
 

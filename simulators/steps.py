@@ -47,7 +47,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduledFault:
-    """One fault that is to happen at a known time, in hours after the fleet's start."""
+    """One fault that is to happen at a known time, in hours after the fleet's start.
+
+    It is of full size at failure, never comes and goes, and shows as early as its kind may.
+    """
 
     device: str
     component: str

@@ -106,6 +106,14 @@ def test_what_is_no_snapshot_is_refused(data: bytes) -> None:
         PrinterFleet.restore(data)
 
 
+def test_a_snapshot_of_another_version_is_refused() -> None:
+    content = json.loads(PrinterFleet(names=["a"], seed=1).snapshot())
+    content["now"]["faults"]["gate"]["shape"] = [9, 1]
+
+    with pytest.raises(SnapshotRefused):
+        PrinterFleet.restore(json.dumps(content).encode())
+
+
 def test_a_snapshot_is_plain_json() -> None:
     assert json.loads(PrinterFleet(names=["a"], seed=1).snapshot())["family"] == "fdm_printer"
 
@@ -207,6 +215,15 @@ def test_a_part_changed_in_time_is_found_degraded_and_never_fails(
 def test_an_unknown_component_is_refused(make: Callable[..., AnyFleet]) -> None:
     with pytest.raises(NotFound, match="flux_capacitor"):
         make().replace(0, "flux_capacitor")
+
+
+@pytest.mark.parametrize("where", [("d", "hotend_fan"), ("a", "seal")])
+def test_a_plan_for_something_that_is_not_there_is_refused(where: tuple[str, str]) -> None:
+    device, component = where
+    fault = ScheduledFault(device=device, component=component, onset_h=1.0, hours_to_failure=1.0)
+
+    with pytest.raises(NotFound, match=component):
+        PrinterFleet(names=["a"], seed=1, plan=FaultPlan(scheduled=(fault,)))
 
 
 def test_the_hours_that_remain_run_down_to_the_failure(make: Callable[..., AnyFleet]) -> None:

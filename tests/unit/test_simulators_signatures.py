@@ -196,7 +196,7 @@ def test_a_fixed_threshold_does_not_do(kind: type[AnyFleet], part: str, channel:
     ill = names[::2]
     plan = FaultPlan(random_from_h=None, scheduled=growing(ill, part))
     fleet = kind(names=names, seed=21, step_s=STEP_S, plan=plan)
-    block = blocks(record(fleet, ONSET_H + 0.7 * GROWTH_H)[channel], hours=6.0)
+    block = blocks(record(fleet, ONSET_H + 0.5 * GROWTH_H)[channel], hours=6.0)
     own = block / np.nanmean(block[:8], axis=0)
 
     raw = best_threshold(block[-1, 1::2], block[-1, ::2])
@@ -216,3 +216,18 @@ def test_harmless_upsets_happen_to_healthy_devices() -> None:
 
     assert fleet.truth() == ()
     assert "vibration_high" in {e.code for e in events}
+
+
+def test_readings_of_healthy_devices_jump_now_and_then() -> None:
+    fleet = MachineFleet(
+        names=[f"m{i}" for i in range(20)],
+        seed=4,
+        step_s=STEP_S,
+        plan=FaultPlan(random_from_h=None),
+    )
+    kurtosis = record(fleet, 120)["kurtosis_de"]
+    usual, spread = np.nanmedian(kurtosis, axis=0), np.nanstd(kurtosis, axis=0)
+
+    jumps = (kurtosis > usual + 4.0 * spread).any(axis=0)
+
+    assert 0.3 < jumps.mean() <= 1.0
