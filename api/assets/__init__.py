@@ -1,0 +1,1 @@
+"""The console's browser libraries: their lock file, and what installs them."""

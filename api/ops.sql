@@ -1,0 +1,2 @@
+-- name: revision
+SELECT version_num AS revision FROM alembic_version

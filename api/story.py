@@ -1,0 +1,125 @@
+"""Steps of alerts and work orders as lines that a person would read; pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from api import evidence, wording
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from api.summary import StoryEvent
+
+_SAID: Final = {
+    "accept": "accepted",
+    "ship": "kit shipped",
+    "start": "work begun",
+    "fit": "part fitted",
+    "hold": "put on hold",
+    "resume": "resumed",
+    "choose": "strategy chosen",
+    "cancel": "cancelled",
+    "cannot_complete": "cannot be completed",
+    "close": "closed",
+    "reopen": "reopened",
+    "verify": "verified",
+    "merge": "merged",
+}
+_QUIET: Final = frozenset({"wait", "keep", "ignore", "remute"})
+"""Steps of alerts that change nothing for a reader."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line: when, whose, what, and where to read on."""
+
+    at: datetime
+    tone: str
+    """alarm, watch, ok, order or quiet: its colour."""
+    device: str
+    subject: str
+    text: str
+    detail: str
+    href: str
+
+
+def lines(events: Iterable[StoryEvent]) -> list[Line]:
+    """Give one line an event that a reader cares for."""
+    return [
+        _alert(event) if event.source == "alert" else _order(event)
+        for event in events
+        if event.source != "alert" or event.action not in _QUIET
+    ]
+
+
+def _alert(event: StoryEvent) -> Line:
+    tone, text = _alert_text(event)
+    return Line(
+        at=event.at,
+        tone=tone,
+        device=event.device,
+        subject=wording.words(event.component) if event.component else "",
+        text=text,
+        detail=evidence.headline(event.evidence) if event.kind == "failure" else "",
+        href=f"/alerts/{event.number}",
+    )
+
+
+def _alert_text(event: StoryEvent) -> tuple[str, str]:
+    if event.action == "resolve":
+        return "ok", f"alert resolved: {wording.words(event.reason)}"
+    if event.action == "acknowledge":
+        return "quiet", f"alert acknowledged by {event.actor}"
+    if event.kind == "inspection":
+        return "watch", "unusual behaviour: worth a look"
+    return "alarm", foreseen(event)
+
+
+def foreseen(event: StoryEvent) -> str:
+    """Say what is foreseen, for instance `failure in 5-9 h (p = 93 %)`."""
+    when = (
+        f"in {wording.span(event.p10_h, event.p90_h)}"
+        if event.p10_h is not None and event.p90_h is not None
+        else f"within {wording.hours(event.horizon_h)}"
+    )
+    return f"failure foreseen {when}, p {wording.percent(event.probability)}"
+
+
+def _order(event: StoryEvent) -> Line:
+    opened = event.action in {"open", "opened", "propose"}
+    return Line(
+        at=event.at,
+        tone=_order_tone(event),
+        device=event.device,
+        subject=wording.words(event.component),
+        text=f"WO-{event.number} {_order_text(event, opened=opened)}",
+        detail=_offer(event) if opened else "",
+        href=f"/work-orders/{event.number}",
+    )
+
+
+def _order_tone(event: StoryEvent) -> str:
+    if event.state == "closed":
+        return "ok"
+    if event.state in {"cancelled", "cannot_complete", "merged", "on_hold"}:
+        return "quiet"
+    return "order"
+
+
+def _order_text(event: StoryEvent, *, opened: bool) -> str:
+    if opened:
+        return "opened"
+    said = _SAID.get(event.action, f"{wording.words(event.action)}: {wording.words(event.state)}")
+    return f"{said} by {event.actor}" if event.actor not in {"field_service", "system"} else said
+
+
+def _offer(event: StoryEvent) -> str:
+    parts = (
+        f"kit {event.kit}" if event.kit else "",
+        wording.words(event.strategy) if event.strategy else "",
+        wording.money(event.cost, event.currency) if event.cost is not None else "",
+    )
+    return " · ".join(filter(None, parts))

@@ -1,0 +1,202 @@
+"""Codes and figures in words, for the console's pages; pure.
+
+What has no entry is shown as its code with spaces, so that a new component is never a blank.
+"""
+
+# ruff: noqa: RUF001, RUF002 - typographic signs are what people read
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+UNKNOWN: Final = "–"
+_THIN: Final = "\N{NARROW NO-BREAK SPACE}"
+
+UNITS: Final = {
+    "Cel": "°C",
+    "K": "K",
+    "/min": "rpm",
+    "{rpm}": "rpm",
+    "1": "",
+    "%": "%",
+    "mm3/s": "mm³/s",
+    "m3/h": "m³/h",
+    "m/s2": "m/s²",
+    "mm/s": "mm/s",
+    "ms": "ms",
+}
+NAMES: Final = {
+    "hotend_heater": "hot-end heater",
+    "hotend_thermistor": "hot-end thermistor",
+    "hotend_fan": "hot-end fan",
+    "hotend_temp": "hot-end temperature",
+    "hotend_temp_std": "hot-end temperature spread",
+    "hotend_target": "hot-end target",
+    "hotend_power": "hot-end power",
+    "hotend_fan_rpm": "hot-end fan speed",
+    "part_fan": "part fan",
+    "part_fan_rpm": "part fan speed",
+    "part_fan_cmd": "part fan command",
+    "bed_temp": "bed temperature",
+    "bed_target": "bed target",
+    "chamber_temp": "chamber temperature",
+    "driver_temp": "driver temperature",
+    "ambient_temp": "ambient temperature",
+    "bearing_temp": "bearing temperature",
+    "belt_x": "X belt",
+    "belt_x_hz": "X belt resonance",
+    "psu": "power supply",
+    "supply_v": "supply voltage",
+    "bearing_de": "drive-end bearing",
+    "vib_de": "vibration, drive end",
+    "vib_nde": "vibration, non-drive end",
+    "kurtosis_de": "kurtosis, drive end",
+    "band_1x": "vibration at 1×",
+    "band_2x": "vibration at 2×",
+    "band_bearing": "bearing band",
+    "filter_dp": "filter pressure drop",
+    "fdm_printer": "FDM printer",
+    "rotating_machine": "rotating machine",
+    "self_repair": "self-repair kit",
+    "self_repair_kit": "self-repair kit",
+    "on_site": "on-site visit",
+    "walk_in": "walk-in",
+    "mail_in": "mail-in",
+    "trade_in": "trade-in",
+    "no_fault_found": "no fault found",
+    "remote_fix": "remote fix",
+}
+_LEVELS: Final = {
+    "last": "last hour",
+    "short": "6-hour mean",
+    "long": "24-hour mean",
+    "spread": "spread",
+    "peak": "peak",
+    "heating": "while heating",
+    "rest": "at rest",
+}
+
+
+def words(code: str | None) -> str:
+    """Give a code in words.
+
+    >>> words("hotend_fan")
+    'hot-end fan'
+    >>> words("nozzle_clog")
+    'nozzle clog'
+    """
+    if not code:
+        return UNKNOWN
+    return NAMES.get(code) or code.replace("_", " ")
+
+
+def title(code: str | None) -> str:
+    """Give a code in words that begin a line; the rest keeps its capitals."""
+    text = words(code)
+    return text[:1].upper() + text[1:]
+
+
+def unit(ucum: str | None) -> str:
+    """Give a UCUM code as people write it."""
+    return UNITS.get(ucum or "", ucum or "")
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Give a number with so many significant digits and thin spaces between thousands.
+
+    >>> number(0.12345)
+    '0.123'
+    """
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    if value == 0:
+        return "0"
+    places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    rounded = round(value, min(places, 6))
+    text = f"{rounded:,.{min(places, 6)}f}"
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return text.replace(",", _THIN).replace("-", "\N{MINUS SIGN}")
+
+
+def quantity(value: float | None, ucum: str | None) -> str:
+    """Give a number with its unit.
+
+    >>> quantity(61.24, "Cel")
+    '61.2\N{NARROW NO-BREAK SPACE}°C'
+    """
+    shown, suffix = number(value), unit(ucum)
+    return shown if shown == UNKNOWN or not suffix else f"{shown}{_THIN}{suffix}"
+
+
+def percent(share: float | None) -> str:
+    """Give a share as a percentage; never a bare 0 or 100 for what is not quite that.
+
+    >>> percent(0.9996)
+    '>99%'
+    """
+    if share is None or not math.isfinite(share):
+        return UNKNOWN
+    if 0 < share < 0.01:  # noqa: PLR2004 - one per cent
+        return "<1%"
+    if 0.99 < share < 1:  # noqa: PLR2004 - ninety-nine
+        return ">99%"
+    return f"{round(100 * share)}%"
+
+
+def change(percent_change: float | None) -> str:
+    """Give a signed change in per cent."""
+    if percent_change is None or not math.isfinite(percent_change):
+        return UNKNOWN
+    sign = "+" if percent_change >= 0 else "\N{MINUS SIGN}"
+    return f"{sign}{number(abs(percent_change), 2)}%"
+
+
+def hours(value: float | None) -> str:
+    """Give hours in the unit that a person would choose.
+
+    >>> [hours(h).replace(_THIN, " ") for h in (0.5, 9.4, 120.0)]
+    ['30 min', '9.4 h', '5 d']
+    """
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    size = abs(value)
+    if size < 1:
+        return f"{round(value * 60)}{_THIN}min"
+    if size < 72:  # noqa: PLR2004 - up to three days in hours
+        return f"{number(value, 2)}{_THIN}h"
+    if size < 24 * 730:
+        return f"{number(value / 24, 2 if size < 2400 else 3)}{_THIN}d"  # noqa: PLR2004 - a hundred days
+    return f"{number(value / 8766, 2)}{_THIN}y"
+
+
+def span(p10_h: float | None, p90_h: float | None) -> str:
+    """Give an interval of hours.
+
+    >>> span(5.2, 8.9)
+    '5.2–8.9\N{NARROW NO-BREAK SPACE}h'
+    """
+    if p10_h is None and p90_h is None:
+        return UNKNOWN
+    if p90_h is None:
+        return f"over {hours(p10_h)}"
+    if p10_h is None:
+        return f"within {hours(p90_h)}"
+    low, high = hours(p10_h), hours(p90_h)
+    one_unit = low.split(_THIN)[-1] == high.split(_THIN)[-1]
+    return f"{low.split(_THIN)[0] if one_unit else low}–{high}"
+
+
+def money(amount: float | None, currency: str | None) -> str:
+    """Give an amount with its currency."""
+    if amount is None:
+        return UNKNOWN
+    return f"{amount:,.2f}".removesuffix(".00").replace(",", _THIN) + (
+        f"{_THIN}{currency}" if currency else ""
+    )
+
+
+def level(code: Any) -> str:  # noqa: ANN401 - from a reason's parameters
+    """Name the statistic that a reason compares."""
+    return _LEVELS.get(str(code), words(str(code))) if code else ""
