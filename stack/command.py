@@ -43,9 +43,9 @@ class Command:
 
     def leashed(self, parent: int) -> tuple[str, ...]:
         """Return the argument vector that starts this under the leash, for a parent's pid."""
-        user = () if self.account is None else _user(self.account)
-        leash = f"--parent={parent}", f"--signal={int(self.stop_signals[0])}"
-        return (sys.executable, "-I", "-S", str(LEASH), *leash, *user, "--", *self.argv)
+        user = "-" if self.account is None else f"{self.account.uid}:{self.account.gid}"
+        leash = str(parent), str(int(self.stop_signals[0])), user
+        return (sys.executable, "-I", "-S", str(LEASH), *leash, *self.argv)
 
 
 def spawn(
@@ -78,7 +78,3 @@ def stop(process: subprocess.Popen[bytes], command: Command, *, patience: float)
             continue
     process.kill()
     return process.wait()
-
-
-def _user(account: Account) -> tuple[str, str]:
-    return f"--uid={account.uid}", f"--gid={account.gid}"

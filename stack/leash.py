@@ -1,13 +1,15 @@
 """Run as a file, not imported: put a program on a leash, then become it.
 
-The program gets another user if asked, and a signal when the process that started it dies. This
-cannot be done between fork and exec of a threaded parent without risking a deadlock, so it is
-done here, in a process of its own that costs about 15 ms and needs only the standard library.
+    python leash.py PARENT SIGNAL USER PROGRAM [ARGUMENT...]
+
+The program gets another user if asked (USER is `uid:gid`, or `-` for none), and SIGNAL when the
+process PARENT that started it dies. This cannot be done between fork and exec of a threaded
+parent without risking a deadlock, so it is done here, in a process of its own; it imports as
+little as it can, being in the way of every start.
 """
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import os
 import sys
@@ -19,28 +21,18 @@ CANNOT_START = 127
 
 def main() -> None:
     """Drop to the user, tie the leash, become the program."""
-    options = _parse()
+    parent, signal, user, *argv = sys.argv[1:]
     try:
-        if options.uid is not None:
-            _become(options.uid, options.gid)
+        if user != "-":
+            _become(*map(int, user.split(":")))
         # After the change of user: the kernel forgets the leash when credentials change.
-        _tie(options.signal)
-        if os.getppid() != options.parent:
+        _tie(int(signal))
+        if os.getppid() != int(parent):
             sys.exit(CANNOT_START)
-        os.execvp(options.argv[0], options.argv)  # noqa: S606 - becoming it is the purpose
+        os.execvp(argv[0], argv)  # noqa: S606 - becoming it is the purpose
     except OSError as error:
-        sys.stderr.write(f"cannot start {options.argv[0]}: {error.strerror}\n")
+        sys.stderr.write(f"cannot start {argv[0]}: {error.strerror}\n")
         sys.exit(CANNOT_START)
-
-
-def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    for name in ("--parent", "--signal"):
-        parser.add_argument(name, type=int, required=True)
-    for name in ("--uid", "--gid"):
-        parser.add_argument(name, type=int)
-    parser.add_argument("argv", nargs="+")
-    return parser.parse_args()
 
 
 def _become(uid: int, gid: int) -> None:

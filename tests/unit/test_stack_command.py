@@ -16,10 +16,7 @@ def test_the_leash_names_parent_signal_and_user() -> None:
     vector = Command(argv=("postgres", "-D", "x"), account=account).leashed(42)
 
     assert vector[:4] == (sys.executable, "-I", "-S", str(LEASH))
-    assert vector[4:] == (
-        *("--parent=42", "--signal=15", "--uid=65534", "--gid=65533"),
-        *("--", "postgres", "-D", "x"),
-    )
+    assert vector[4:] == ("42", "15", "65534:65533", "postgres", "-D", "x")
 
 
 def test_a_program_that_is_not_there_ends_with_the_shells_status() -> None:
