@@ -75,6 +75,7 @@ class Agent:
             clock=clock,
             steady=time.monotonic,
             chance=random.random,
+            first_resend_s=config.first_resend_s,
         )
         self._intake = Intake(config, source, outbox, self._publisher.wake)
 

@@ -55,6 +55,8 @@ class AgentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """A frame waits at most this long for others to share its message."""
     max_unsettled: Positive = 1000
     """Messages beyond which a source that can wait is made to."""
+    first_resend_s: Seconds = 30.0
+    """A message without our acknowledgement is sent again after this, then twice as long, ..."""
     outbox_bytes: Annotated[int, Meta(ge=4096)] = 64 * 1024**2
 
     def __post_init__(self) -> None:

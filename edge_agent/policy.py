@@ -15,14 +15,14 @@ BIRTH_REST_S: Final = 1.0
 """Requests for birth that come within this time of one are answers to what went before it."""
 
 
-def resend_after_s(times_sent: int) -> float:
+def resend_after_s(times_sent: int, first_s: float = FIRST_RESEND_S) -> float:
     """Give how long to wait for the acknowledgement of a message sent for the nth time.
 
     >>> [resend_after_s(n) for n in (1, 2, 3)]
     [30.0, 60.0, 120.0]
     """
     doublings = min(times_sent - 1, _MOST_DOUBLINGS)
-    return min(LONGEST_RESEND_S, FIRST_RESEND_S * 2.0**doublings)
+    return min(LONGEST_RESEND_S, first_s * 2.0**doublings)
 
 
 def reconnect_after_s(failures: int, chance: float) -> float:

@@ -67,6 +67,7 @@ class Publisher:
         clock: NowMs,
         steady: Callable[[], float],
         chance: Callable[[], float],
+        first_resend_s: float = policy.FIRST_RESEND_S,
     ) -> None:
         self.traffic: Final = Traffic()
         self._address = address
@@ -76,7 +77,7 @@ class Publisher:
         self._clock = clock
         self._steady = steady
         self._chance = chance
-        self._window = Window(boot)
+        self._window = Window(boot, first_resend_s=first_resend_s)
         self._highest: Key | None = None
         self._births: dict[str, bytes] = {}
         self._said_s: dict[str, float] = {}

@@ -33,7 +33,14 @@ class Window:
     A broker's PUBACK changes nothing here: only an acknowledgement of ours does.
     """
 
-    def __init__(self, own_boot: str, size: int = IN_FLIGHT) -> None:
+    def __init__(
+        self,
+        own_boot: str,
+        *,
+        size: int = IN_FLIGHT,
+        first_resend_s: float = policy.FIRST_RESEND_S,
+    ) -> None:
+        self._first_resend_s = first_resend_s
         self._own_boot = own_boot
         self.size: Final = size
         self._sent: dict[Key, _Sent] = {}
@@ -54,7 +61,7 @@ class Window:
             boot=message.boot,
             digest=before.digest if before else wire.digest(message.payload),
             times=times,
-            due_s=now_s + policy.resend_after_s(times),
+            due_s=now_s + policy.resend_after_s(times, self._first_resend_s),
         )
         self.cursor = max(self.cursor or message.key, message.key)
         if message.boot == self._own_boot:
