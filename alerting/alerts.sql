@@ -36,11 +36,8 @@ ORDER BY a.id
 SELECT a.timeline, a.device_id, a.kind, a.component, a.failure_mode, a.state, a.hits, a.misses,
        a.below_since, a.opened_at, a.fired_at, a.updated_at, a.resolved_at, a.inhibited_by
 FROM alert a
-JOIN unnest(%(timelines)s::text[], %(devices)s::int4[], %(kinds)s::text[],
-            %(components)s::text[], %(failure_modes)s::text[])
-     AS g (timeline, device_id, kind, component, failure_mode)
-     USING (timeline, device_id, kind, component, failure_mode)
 WHERE a.state <> 'resolved'
+  AND (a.timeline, a.device_id) IN (SELECT * FROM unnest(%(timelines)s::text[], %(devices)s::int4[]))
 ORDER BY a.id
 FOR UPDATE OF a
 
@@ -50,10 +47,7 @@ SELECT g.timeline, g.device_id, g.kind, g.component, g.failure_mode, d.tenant, d
        EXISTS (SELECT FROM work_order w
                WHERE w.timeline = g.timeline AND w.device_id = g.device_id
                  AND w.component = g.component AND w.failure_mode = g.failure_mode
-                 AND w.state NOT IN ('closed', 'merged', 'cancelled')) AS open_work_order,
-       EXISTS (SELECT FROM alert a
-               WHERE a.timeline = g.timeline AND a.device_id = g.device_id AND a.kind = 'failure'
-                 AND a.state IN ('firing', 'acknowledged')) AS failure_alert
+                 AND w.state NOT IN ('closed', 'merged', 'cancelled')) AS open_work_order
 FROM unnest(%(timelines)s::text[], %(devices)s::int4[], %(kinds)s::text[],
             %(components)s::text[], %(failure_modes)s::text[])
      AS g (timeline, device_id, kind, component, failure_mode)

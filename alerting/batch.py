@@ -79,6 +79,7 @@ def _over(state: AlertState | None, evaluation: Evaluation, context: Context) ->
 
 
 def _ticked(board: dict[Group, AlertState], entry: Due, context: Context) -> Iterator[Change]:
+    context = _explained(context, board, entry.group)
     decision = tick(board[entry.group], entry.group, context, entry.now)
     if decision.action is not Action.IGNORE:
         yield _stepped(board, entry.group, None, decision, context, entry.now)
@@ -108,13 +109,13 @@ def _stepped(
 
 
 def _explained(context: Context, board: dict[Group, AlertState], group: Group) -> Context:
-    """Count failure alerts that began to fire earlier in the same batch."""
-    if group.kind is AlertKind.FAILURE or context.failure_alert:
+    """Tell the context whether a failure of the same device is foreseen, as the board stands."""
+    if group.kind is AlertKind.FAILURE:
         return context
-    firing = any(
+    foreseen = any(
         other.kind is AlertKind.FAILURE
         and (other.timeline, other.device_id) == (group.timeline, group.device_id)
         and state.life is not Life.PENDING
         for other, state in board.items()
     )
-    return replace(context, failure_alert=firing)
+    return replace(context, failure_alert=foreseen)

@@ -40,8 +40,9 @@ class MemoryAlerts:
         return [Due(group, self.clocks[group.timeline]) for group, _ in self._open()]
 
     def standing(self, groups: Collection[Group]) -> dict[Group, AlertState]:
-        """Give the open alert of each group that has one."""
-        return {group: state for group, state in self._open() if group in groups}
+        """Give every open alert of the groups' devices."""
+        devices = {(g.timeline, g.device_id) for g in groups}
+        return {g: state for g, state in self._open() if (g.timeline, g.device_id) in devices}
 
     def surroundings(self, groups: Collection[Group]) -> dict[Group, Context]:
         """Give what stands around each group."""

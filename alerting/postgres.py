@@ -65,8 +65,13 @@ class PostgresAlerts:
         return [Due(group=_group(row), now=row["now"]) for row in self._rows("due")]
 
     def standing(self, groups: Collection[Group]) -> dict[Group, AlertState]:
-        """Give the open alert of each group that has one, locked."""
-        return {_group(row): _state(row) for row in self._of_groups("standing", groups)}
+        """Give every open alert of the groups' devices, locked."""
+        rows = self._rows(
+            "standing",
+            timelines=[g.timeline for g in groups],
+            devices=[g.device_id for g in groups],
+        )
+        return {_group(row): _state(row) for row in rows}
 
     def surroundings(self, groups: Collection[Group]) -> dict[Group, Context]:
         """Give what stands around each group."""
@@ -165,6 +170,5 @@ def _context(row: dict[str, Any], silences: tuple[Silence, ...]) -> Context:
         org_node=row["org_node"],
         device_online=row["device_online"],
         open_work_order=row["open_work_order"],
-        failure_alert=row["failure_alert"],
         silences=silences,
     )

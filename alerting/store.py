@@ -33,7 +33,7 @@ class AlertStore(Protocol):
         ...
 
     def standing(self, groups: Collection[Group]) -> dict[Group, AlertState]:
-        """Give the open alert of each group that has one."""
+        """Give every open alert of the groups' devices, of other groups too."""
         ...
 
     def surroundings(self, groups: Collection[Group]) -> dict[Group, Context]:
