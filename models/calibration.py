@@ -27,6 +27,8 @@ CAPACITY = 8192
 """A table that has seen this many values is halved, so that it forgets slowly."""
 RELEARN_FRAMES = 200
 """A released device learns anew for so many frames, and is not anomalous meanwhile."""
+BRIEF_FRAMES = 20
+"""An anomalous state still enters the tables for so many frames."""
 TAIL_SHARE = 0.02
 TAIL_LEAST = 30.0
 """The extrapolated tail holds this share of the values, and at least so many of them."""
@@ -37,7 +39,8 @@ _WIDTHS: Floats = np.diff(EDGES)
 
 def added(table: Counts, values: Floats) -> Counts:
     """Add one value [...] to each table [..., b]; NaN is no value."""
-    grown = table + (_BINS <= _bin(values)[..., None])
+    bins = _BINS[: table.shape[-1]]
+    grown = table + (bins <= _bin(values)[..., None])
     full = grown[..., :1] >= CAPACITY
     return np.where(full, grown >> 1, grown).astype(np.uint16)
 
@@ -48,8 +51,8 @@ def log_tail(table: Counts, values: Floats) -> Floats:
     Values are never negative. NaN gives 0: an unknown statistic says nothing.
     """
     total = table[..., 0].astype(np.float64)
-    here = _bin(values)
-    inside = np.clip(here, 0, len(_WIDTHS) - 1)
+    here = np.minimum(_bin(values), table.shape[-1] - 1)
+    inside = np.clip(here, 0, table.shape[-1] - 2)
     low, high = _at(table, inside), _at(table, inside + 1)
     share = (values - EDGES[inside]) / _WIDTHS[inside]
     lower, upper = _log_survival(low, total), _log_survival(high, total)
@@ -86,10 +89,11 @@ def _extrapolated(table: Counts, values: Floats) -> Floats:
     count = np.maximum(_at(table, start), 1.0)
     # Simpson's rule with the geometric mean as middle: near exact where survival is exponential.
     middle = np.sqrt(counts[:, :-1] * counts[:, 1:])
-    areas = (counts[:, :-1] + 4.0 * middle + counts[:, 1:]) * _WIDTHS / 6.0
-    beyond = _BINS[:-1] >= start[:, None]
+    widths = _WIDTHS[: counts.shape[1] - 1]
+    areas = (counts[:, :-1] + 4.0 * middle + counts[:, 1:]) * widths / 6.0
+    beyond = _BINS[: len(widths)] >= start[:, None]
     mean_excess = np.where(beyond, areas, 0.0).sum(axis=1) / count
-    mean_excess = np.maximum(mean_excess, 0.1 * _WIDTHS[np.minimum(start, len(_WIDTHS) - 1)])
+    mean_excess = np.maximum(mean_excess, 0.1 * widths[np.minimum(start, len(widths) - 1)])
     excess = np.maximum(values - EDGES[start], 0.0)
     return _log_survival(count, total) + count * np.log1p(excess / (count * mean_excess))
 
@@ -106,13 +110,19 @@ def threshold(alarms_per_week: float, cadence_s: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmRule:
-    """When the anomalous state begins and ends, and how often it may be announced."""
+    """When the anomalous state begins and ends, and how often it may be announced.
 
+    The state begins earlier than an alarm: what is merely odd is not learnt from, and if it goes
+    on, nothing has blurred it by the time it is beyond the budget's threshold.
+    """
+
+    enter: float
+    """The state begins at this score, or at the budget's threshold if that is lower."""
+    leave: float
+    """A frame is calm below this score."""
     clear_frames: int
     release_frames: int
     refractory_s: float
-    clear_ratio: float = 0.5
-    """A frame is calm below this share of the threshold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +130,8 @@ class AlarmState:
     """The alarm state of n devices."""
 
     anomalous: Bools
+    announced: Bools
+    """[n] this anomalous state has raised its alarm."""
     calm: Ints
     """[n] calm frames in a row."""
     held: Ints
@@ -131,24 +143,23 @@ class AlarmState:
 def advance(
     rule: AlarmRule, state: AlarmState, *, score: Floats, known: Bools, limit: Floats, ts_ms: Ints
 ) -> tuple[AlarmState, Bools, Bools]:
-    """The state after one frame each, where an alarm is raised, and where a state was released.
+    """Take one frame each: the state after it, where an alarm is raised, where one was released.
 
     A frame that is not known moves nothing: it neither raises nor clears.
     """
     amnesty = state.held < 0
-    over = known & (score >= limit)
-    calm = np.where(
-        known, np.where(score < rule.clear_ratio * limit, state.calm + 1, 0), state.calm
-    )
+    begins = known & (score >= np.minimum(rule.enter, limit))
+    calm = np.where(known, np.where(score < rule.leave, state.calm + 1, 0), state.calm)
     released = state.anomalous & (state.held >= rule.release_frames)
     stays = state.anomalous & (calm < rule.clear_frames)
-    anomalous = (over | stays) & ~released & ~amnesty
-    begins = anomalous & ~state.anomalous
+    anomalous = (begins | stays) & ~released & ~amnesty
     rested = ts_ms - state.last_alarm_ms >= int(rule.refractory_s * 1000)
-    alarm = begins & rested
+    announced = state.announced & state.anomalous
+    alarm = anomalous & known & (score >= limit) & rested & ~announced
     held = np.where(anomalous | amnesty, state.held + known, 0)
     after = AlarmState(
         anomalous=anomalous,
+        announced=(announced | alarm) & anomalous,
         calm=calm,
         held=np.where(released, -RELEARN_FRAMES, held),
         last_alarm_ms=np.where(alarm, ts_ms, state.last_alarm_ms),

@@ -7,13 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.anomaly.levels import FORGET, FORGET_FAST, USUAL_WANDER, Baseline
 from models.anomaly.spec import Bools, Floats, Floats32
 from models.anomaly.state import FAST, HIGH, LAST, LOW, MEAN, STIR
 
-FORGET = 0.1
-"""Weight of the newest frame in the running mean deviation (MEWMA: Lowry et al., 1992)."""
-FORGET_FAST = 0.2
-"""Weight of the newest frame in the fast level that slow channels are compared with."""
 ALLOWANCE = 0.5
 """CUSUM's k: half the shift, in standard deviations, that is to be found soonest (Page, 1954)."""
 CUSUM_TOP = 50.0
@@ -40,10 +37,22 @@ class Residuals:
 
 
 def moved(
-    motion: Floats, values: Floats, z: Floats, jumps: Floats, known: Bools, stepped: Bools
+    motion: Floats,
+    *,
+    values: Floats,
+    z: Floats,
+    jumps: Floats,
+    wander: Floats,
+    known: Bools,
+    stepped: Bools,
 ) -> Floats:
-    """The motion after this frame: last value, fast level, mean deviation, CUSUMs, stir."""
-    bounded = np.clip(z, -CUSUM_CLIP, CUSUM_CLIP)
+    """Advance last value, fast level, mean deviation, CUSUMs and stir by one frame.
+
+    A CUSUM's deviations are scaled to unit long-run variance, as seen in the wander of the mean:
+    otherwise the most strongly autocorrelated channel would always be the highest.
+    """
+    whitened = z * np.minimum(USUAL_WANDER / wander, 1.0)
+    bounded = np.clip(whitened, -CUSUM_CLIP, CUSUM_CLIP)
     size = np.minimum(np.abs(jumps), CUSUM_CLIP)
     present = np.isfinite(values)
     after = motion.copy()
@@ -69,27 +78,33 @@ class Evidence:
     parts: Floats
 
 
-def gathered(residuals: Residuals, precision: Floats, known: Bools) -> Evidence:
-    """The five statistics of each frame in the order of `state.STATISTICS`."""
+def gathered(
+    residuals: Residuals, base: Baseline, climbs: Floats, precision: Floats, known: Bools
+) -> Evidence:
+    """Work out the five statistics of each frame in the order of `state.STATISTICS`.
+
+    `climbs` [n, c] are the log-tails of the channels' CUSUMs, each by its own channel's table: a
+    channel that wanders by nature would otherwise hide the shift of one that does not.
+    """
     motion = residuals.motion
     present = np.maximum(known.sum(axis=1), 1)
     point, point_parts = _mahalanobis(residuals.z, precision)
-    mean, mean_parts = _mahalanobis(np.where(known, motion[:, MEAN], 0.0), precision)
-    cusum = np.where(known, np.maximum(motion[:, HIGH], motion[:, LOW]), 0.0)
+    means = np.where(known, motion[:, MEAN] / base.wander, 0.0)
+    mean, mean_parts = _mahalanobis(means, precision)
     jump = residuals.jumps * residuals.jumps
     stir = np.where(known, np.abs(motion[:, STIR]), 0.0)
     return Evidence(
         statistics=np.stack(
             [
                 point / present,
-                mean * ((2.0 - FORGET) / FORGET) / present,
-                cusum.max(axis=1),
+                mean / present,
+                climbs.max(axis=1),
                 jump.max(axis=1),
                 stir.max(axis=1) * 10.0,
             ],
             axis=1,
         ),
-        parts=np.stack([point_parts, mean_parts, cusum * cusum, jump * jump, stir**4], axis=1),
+        parts=np.stack([point_parts, mean_parts, climbs * climbs, jump * jump, stir**4], axis=1),
     )
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from models.anomaly.prior import CohortPrior, empty_prior
 from models.anomaly.scorer import FleetScorer
 from models.anomaly.spec import Floats, Ints, ScorerSpec
-from models.anomaly.state import CENTRE, COUNT, RESIDUAL, SPREAD, STEP, ScorerState
+from models.anomaly.state import COUNT, RESIDUAL, SPREAD, STEP, WANDER, ScorerState
 
 HEAVIEST = 2000.0
 """A prior counts for so many frames at most, however alike the devices are."""
@@ -50,7 +50,10 @@ def fit_prior(
     settled = _played(FleetScorer(spec, slopes), history)
     levels = _with_levels(slopes, spec, settled)
     calibrated = _played(FleetScorer(spec, levels), history)
-    return replace(levels, tails=_pooled_tails(calibrated))
+    used = calibrated.used
+    climbing = replace(levels, climbs=_pooled(calibrated.climbs[:used]))
+    calibrated = _played(FleetScorer(spec, climbing), history)
+    return replace(climbing, tails=_pooled(calibrated.tails[:used]))
 
 
 def _ordered(
@@ -82,10 +85,11 @@ def _played(scorer: FleetScorer, history: History) -> ScorerState:
 
 def _with_levels(prior: CohortPrior, spec: ScorerSpec, state: ScorerState) -> CohortPrior:
     """`prior` with the levels and the covariance that devices ended up with."""
-    levels = state.levels[: state.used]
+    levels = state.levels[: state.used].astype(np.float64)
+    centres = state.centre[: state.used]
     enough = levels[:, :, COUNT] >= spec.warm_up
-    centre = _median(levels[:, :, CENTRE], enough)
-    away = np.abs(levels[:, :, CENTRE] - centre)
+    centre = _median(centres, enough)
+    away = np.abs(centres - centre)
     between = 1.4826 * _median(away, enough)
     spread = np.maximum(_median(levels[:, :, RESIDUAL], enough), 0.0)
     wander = _median(levels[:, :, SPREAD], enough)
@@ -97,6 +101,7 @@ def _with_levels(prior: CohortPrior, spec: ScorerSpec, state: ScorerState) -> Co
         spread=np.maximum(spread, wander),
         between=between,
         step=step,
+        wander=_median(levels[:, :, WANDER], enough),
         weight=np.where(enough.any(axis=0), _weight(spec, wander, step, between), 0.0),
         correlation=_correlation(pairs, len(spec.channels)),
         cadence_s=float(np.median(state.cadence[: state.used])) if state.used else 0.0,
@@ -127,8 +132,8 @@ def _correlation(pairs: npt.NDArray[np.float32], channels: int) -> Floats:
     return matrix
 
 
-def _pooled_tails(state: ScorerState) -> Floats:
-    pooled = state.tails[: state.used].astype(np.float64).sum(axis=0)
+def _pooled(tables: npt.NDArray[np.uint16]) -> Floats:
+    pooled = tables.astype(np.float64).sum(axis=0)
     total = pooled[:, :1]
     return np.where(total > 0, pooled * np.minimum(1.0, TAIL_COUNT / np.maximum(total, 1.0)), 0.0)
 

@@ -9,17 +9,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.anomaly.spec import Bools, Floats
-from models.anomaly.state import CENTRE, COUNT, RESIDUAL, SPREAD, STEP
+from models.anomaly.state import COUNT, RESIDUAL, SPREAD, STEP, WANDER
 
 MAD_TO_SD = 1.2533141373155001
 """sqrt(pi / 2): mean absolute deviation to standard deviation, for a normal distribution."""
+FORGET = 0.1
+"""Weight of the newest frame in the running mean deviation (MEWMA: Lowry et al., 1992)."""
+FORGET_FAST = 0.2
+"""Weight of the newest frame in the fast level that slow channels are compared with."""
 CLIP = 4.0
 """A deviation moves a baseline by at most that of one so many standard deviations out."""
-INDEPENDENT_FRAMES = 30.0
-"""A level known from so many independent frames is believed as much as the last few frames."""
+INDEPENDENT_FRAMES = 10.0
+"""A level known from so many independent frames is believed as much as the fast level."""
 RESOLUTION = 1e-4
 """A channel that never moved is taken to vary by this share of its value."""
 HURRY_FRAMES = 32.0
+USUAL_WANDER = (FORGET / (2.0 - FORGET)) ** 0.5
+"""Standard deviation of the running mean where deviations are independent, in theirs."""
+USUAL_FRAMES = 50.0
+"""Frames that `USUAL_WANDER` counts for."""
 _TINY = 1e-9
 
 
@@ -31,6 +39,7 @@ class PriorRows:
     spread: Floats
     between: Floats
     step: Floats
+    wander: Floats
     weight: Floats
 
 
@@ -41,19 +50,16 @@ class Baseline:
     centre: Floats
     spread: Floats
     step: Floats
+    wander: Floats
+    """Standard deviation of the running mean of standardised deviations."""
     local: Floats
-    """How far to follow the recent level instead of the long-run centre: 0 not, 1 wholly."""
+    """How far to follow the fast level instead of the long-run centre: 0 not, 1 wholly."""
     frames: Floats
     """How many frames, own and the prior's, stand behind it."""
 
 
-def blended(levels: Floats, prior: PriorRows) -> Baseline:
-    """The baseline of each row from its own levels [n, 5, c] and the prior's.
-
-    A slow channel (ambient temperature, say) shows few independent values in many frames: its
-    successive differences are small against its spread. By von Neumann's ratio r = step² / 2
-    spread² its n frames are worth about n r, and its long-run centre is believed accordingly.
-    """
+def blended(centre: Floats, levels: Floats, prior: PriorRows) -> Baseline:
+    """Blend each row's own centre [n, c] and levels [n, 5, c] with the prior's by frames."""
     count = levels[:, COUNT]
     frames = count + prior.weight
     own = count / np.maximum(frames, 1.0)
@@ -61,50 +67,73 @@ def blended(levels: Floats, prior: PriorRows) -> Baseline:
     unlike = rest * (prior.spread**2 + prior.between**2)
     spread = np.sqrt(own * levels[:, SPREAD] ** 2 + unlike)
     step = own * levels[:, STEP] + rest * prior.step
-    ratio = np.minimum(0.5 * (step / np.maximum(spread, _TINY)) ** 2, 1.0)
-    local = INDEPENDENT_FRAMES / (INDEPENDENT_FRAMES + count * ratio + prior.weight)
-    centre = own * levels[:, CENTRE] + rest * prior.centre
     residual = np.sqrt(own * levels[:, RESIDUAL] ** 2 + unlike)
-    floor = RESOLUTION * np.abs(centre) + _TINY
+    middle = own * centre + rest * prior.centre
+    floor = RESOLUTION * np.abs(middle) + _TINY
+    wander = count * levels[:, WANDER] + prior.weight * prior.wander + USUAL_FRAMES * USUAL_WANDER
+    independent = count * independence(step, spread) + prior.weight
     return Baseline(
-        centre=centre,
+        centre=middle,
         spread=np.maximum(residual, floor),
         step=np.maximum(step, 0.1 * floor),
-        local=local,
+        wander=np.maximum(wander / (frames + USUAL_FRAMES), 0.1 * USUAL_WANDER),
+        local=INDEPENDENT_FRAMES / (INDEPENDENT_FRAMES + independent),
         frames=frames,
     )
 
 
-def learnt(
-    levels: Floats,
-    *,
-    values: Floats,
-    steps: Floats,
-    residuals: Floats,
-    where: Bools,
-    hurry: Bools,
-    memory: float,
-) -> Floats:
-    """The levels [n, 5, c] after one more value each [n, c], where told; NaN steps are unknown.
+def independence(step: Floats, spread: Floats) -> Floats:
+    """How many independent frames one frame is worth for knowing a channel's level; .2 at most.
 
-    A running mean at first, an exponentially weighted one after `memory` frames, with deviations
-    clipped at `CLIP` spreads once there are enough frames to know the spread (Huber's psi).
-    Rows in a `hurry` [n] unlearn what they knew: short memory, nothing clipped.
+    A channel is taken to be white noise on a slow wander (of the surroundings, say). By von
+    Neumann's ratio r = step² / 2 spread², the fast level's own ratio is then
+    r f² / (2 - f) / (1 - r (1 - f / (2 - f))): what is left of the wander once the noise has been
+    smoothed away. A channel that only drifted while it was watched has no known level.
     """
-    count = levels[:, COUNT]
-    rate = 1.0 / np.minimum(count + 1.0, np.where(hurry, HURRY_FRAMES, memory)[:, None])
-    settled = (count >= CLIP * CLIP) & ~hurry[:, None]
-    error = np.where(where, values - levels[:, CENTRE], 0.0)
+    smooth = FORGET_FAST / (2.0 - FORGET_FAST)
+    ratio = np.minimum(0.5 * (step / np.maximum(spread, _TINY)) ** 2, 1.0)
+    return FORGET_FAST * smooth * ratio / (1.0 - ratio * (1.0 - smooth))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """What one frame has to teach; [n, c] but for `hurry`; NaN where unknown."""
+
+    values: Floats
+    steps: Floats
+    residuals: Floats
+    means: Floats
+    """Running mean of standardised deviations."""
+    where: Bools
+    hurry: Bools
+    """[n] unlearn what was known: short memory, nothing clipped."""
+
+
+def learnt(centre: Floats, levels: Floats, lesson: Lesson, memory: float) -> tuple[Floats, Floats]:
+    """The centre [n, c] and levels [n, 5, c] after one more frame.
+
+    Running means at first, exponentially weighted ones after `memory` frames, with deviations
+    clipped at `CLIP` spreads once there are enough frames to know the spread (Huber's psi).
+    """
+    count, hurry = levels[:, COUNT], lesson.hurry[:, None]
+    rate = 1.0 / np.minimum(count + 1.0, np.where(hurry, HURRY_FRAMES, memory))
+    settled = (count >= CLIP * CLIP) & ~hurry
+    error = np.where(lesson.where, lesson.values - centre, 0.0)
     error = np.where(settled, _clipped(error, levels[:, SPREAD]), error)
     after = levels.copy()
-    after[:, CENTRE] += rate * error
-    for row, size in ((SPREAD, error), (STEP, steps), (RESIDUAL, residuals)):
-        # The first value of all is its own centre: it has no deviation to learn from.
-        use = where & (count > 0) & np.isfinite(size)
+    # The first value of all is its own centre: it has no deviation to learn from.
+    taught = lesson.where & (count > 0)
+    for row, size in (
+        (SPREAD, error),
+        (STEP, lesson.steps),
+        (RESIDUAL, lesson.residuals),
+        (WANDER, lesson.means),
+    ):
+        use = taught & np.isfinite(size)
         change = _change(levels[:, row], np.where(use, size, 0.0), settled)
         after[:, row] += rate * np.where(use, change, 0.0)
-    after[:, COUNT] = np.where(where, count + 1.0, count)
-    return after
+    after[:, COUNT] = np.where(lesson.where, count + 1.0, count)
+    return centre + rate * error, after
 
 
 def _clipped(error: Floats, spread: Floats) -> Floats:

@@ -10,7 +10,7 @@ import numpy as np
 
 from foremend.errors import ForemendError, Remedy
 from models.anomaly.spec import Floats, ScorerSpec
-from models.anomaly.state import STATISTICS
+from models.anomaly.state import CLIMB_BINS, STATISTICS
 from models.calibration import EDGES
 
 _HEAD = struct.Struct("<4s8s16s")
@@ -40,6 +40,8 @@ class CohortPrior:
     """[p, c] standard deviation of `centre` from device to device."""
     step: Floats
     """[p, c] standard deviation of successive differences within a device."""
+    wander: Floats
+    """[p, c] standard deviation of the running mean of standardised residuals."""
     weight: Floats
     """[p, c] n0: frames that this prior counts for; 0 where nothing is known."""
     correlation: Floats
@@ -50,6 +52,8 @@ class CohortPrior:
     """[p, a] ambient values that `slope` is relative to."""
     tails: Floats
     """[k + 1, b] exceedance tables, scaled to the number of values they count for."""
+    climbs: Floats
+    """[c, b] exceedance tables of each channel's CUSUM, likewise."""
     cadence_s: float
     """Usual time between two frames; 0 where not known."""
 
@@ -110,10 +114,12 @@ def empty_prior(spec: ScorerSpec) -> CohortPrior:
         spread=np.zeros(shape),
         between=np.zeros(shape),
         step=np.zeros(shape),
+        wander=np.zeros(shape),
         weight=np.zeros(shape),
         correlation=np.eye(shape[1]),
         slope=np.zeros((shape[0], ambient, shape[1])),
         ambient=np.zeros((shape[0], ambient)),
         tails=np.zeros((len(STATISTICS) + 1, len(EDGES))),
+        climbs=np.zeros((shape[1], CLIMB_BINS)),
         cadence_s=0.0,
     )

@@ -24,6 +24,8 @@ class FleetScorer:
         self._setting = Setting(
             spec=spec,
             rule=calibration.AlarmRule(
+                enter=spec.enter,
+                leave=spec.leave,
                 clear_frames=spec.clear_frames,
                 release_frames=spec.release_frames,
                 refractory_s=spec.refractory_s,
@@ -159,10 +161,12 @@ class FleetScorer:
 
     def _forget(self, slot: int, columns: Ints) -> None:
         state = self.state
+        state.centre[slot][:, columns] = 0.0
         state.levels[slot][:, :, columns] = 0.0
         state.motion[slot][LAST : FAST + 1, columns] = np.nan
         state.motion[slot][MEAN : STIR + 1, columns] = 0.0
-        state.anomalous[slot], state.calm[slot], state.held[slot] = False, 0, 0
+        state.anomalous[slot] = state.announced[slot] = False
+        state.calm[slot] = state.held[slot] = 0
         first, second = np.triu_indices(len(self.spec.channels))
         touched = np.isin(first, columns) | np.isin(second, columns)
         state.pairs[slot, 1:][touched] = (first == second)[touched]

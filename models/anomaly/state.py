@@ -18,9 +18,9 @@ from models.calibration import EDGES
 NEVER = -(2**62)
 """A time before all others; differences to it still fit into 64 bits."""
 
-CENTRE, SPREAD, STEP, RESIDUAL, COUNT = range(5)
-"""Rows of `levels`: running mean, mean absolute deviation as a standard deviation, the same of
-successive differences, the same of what is scored, frames learnt."""
+SPREAD, STEP, RESIDUAL, WANDER, COUNT = range(5)
+"""Rows of `levels`: mean absolute deviation from `centre` as a standard deviation, the same of
+successive differences, the same of what is scored, the same of its running mean, frames learnt."""
 
 LAST, FAST, MEAN, HIGH, LOW, STIR = range(6)
 """Rows of `motion`: last value, fast level, exponentially weighted mean deviation, upper and
@@ -28,6 +28,9 @@ lower CUSUM, recent mean size of steps."""
 
 STATISTICS = ("point", "mean", "cusum", "jump", "stir")
 """The detectors, in the order of the tables of `tails`; the last table is of their sum."""
+
+CLIMB_BINS = 30
+"""Edges of each channel's own table of CUSUMs, which end at 50."""
 
 _HEAD = struct.Struct("<4sI8s")
 _MAGIC = b"FMS1"
@@ -61,11 +64,14 @@ class ScorerState:
     calm: npt.NDArray[np.int16]
     phase: npt.NDArray[np.int16]
     anomalous: npt.NDArray[np.bool_]
-    levels: npt.NDArray[np.float64]
+    announced: npt.NDArray[np.bool_]
+    centre: npt.NDArray[np.float64]
+    levels: npt.NDArray[np.float32]
     motion: npt.NDArray[np.float64]
     pairs: npt.NDArray[np.float32]
     precision: npt.NDArray[np.float32]
     tails: npt.NDArray[np.uint16]
+    climbs: npt.NDArray[np.uint16]
 
     @property
     def bytes_per_device(self) -> int:
@@ -136,9 +142,12 @@ def _layout(channels: int, phases: int) -> dict[str, tuple[type[np.generic], tup
         "calm": (np.int16, ()),
         "phase": (np.int16, ()),
         "anomalous": (np.bool_, ()),
-        "levels": (np.float64, (phases, 5, channels)),
+        "announced": (np.bool_, ()),
+        "centre": (np.float64, (phases, channels)),
+        "levels": (np.float32, (phases, 5, channels)),
         "motion": (np.float64, (6, channels)),
         "pairs": (np.float32, (1 + channels * (channels + 1) // 2,)),
         "precision": (np.float32, (channels, channels)),
         "tails": (np.uint16, (len(STATISTICS) + 1, len(EDGES))),
+        "climbs": (np.uint16, (channels, CLIMB_BINS)),
     }

@@ -7,8 +7,9 @@ import numpy.typing as npt
 
 from models import calibration
 from models.anomaly import evidence, levels
+from models.anomaly.levels import Baseline
 from models.anomaly.spec import Bools, Floats, Ints, ScorerSpec, Scores
-from models.anomaly.state import FAST, LAST, MEAN, STIR, ScorerState
+from models.anomaly.state import FAST, HIGH, LAST, LOW, MEAN, STIR, ScorerState
 from models.anomaly.timing import Timing, timed
 from models.anomaly.versions import PriorVersions
 
@@ -52,8 +53,10 @@ class View:
     """[n, c] with the surroundings' part taken out; NaN where missing or not scored."""
     shift: Floats
     """[n, c] the surroundings' part."""
-    levels: Floats
-    base: levels.Baseline
+    centre: Floats
+    own: Floats
+    """[n, 5, c] the device's own levels."""
+    base: Baseline
     motion: Floats
     """[n, 6, c] with what a break interrupted begun again."""
     steps: Floats
@@ -70,6 +73,8 @@ class Judgement:
 
     motion: Floats
     z: Floats
+    heights: Floats
+    """[n, c] the higher CUSUM; NaN where unknown."""
     evidence: evidence.Evidence
     log_tails: Floats
     """[n, k] of each detector."""
@@ -121,8 +126,9 @@ def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: 
     raw = np.where(scored[:, None] & np.isfinite(frames.values), frames.values, np.nan)
     shift = priors.shift(which, place, raw, setting.ambient)
     values = raw - shift
-    own = state.levels[slots, place]
-    base = levels.blended(own, priors.rows(which, place))
+    centre = state.centre[slots, place]
+    own = state.levels[slots, place].astype(np.float64)
+    base = levels.blended(centre, own, priors.rows(which, place))
     restart = timing.broken | (frames.phase != state.phase[slots])
     motion = _restarted(state.motion[slots], values, timing.broken, restart)
     expected = base.centre + base.local * (motion[:, FAST] - base.centre)
@@ -134,7 +140,8 @@ def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: 
         place=place,
         values=values,
         shift=shift,
-        levels=own,
+        centre=centre,
+        own=own,
         base=base,
         motion=motion,
         steps=np.where(restart[:, None], np.nan, values - motion[:, LAST]),
@@ -149,10 +156,26 @@ def judgement(state: ScorerState, priors: PriorVersions, frames: Frames, view: V
     z = np.where(view.known, np.clip(view.residuals / view.base.spread, -top, top), 0.0)
     stepped = view.known & np.isfinite(view.steps)
     jumps = np.where(stepped, np.clip(view.steps / view.base.step, -top, top), 0.0)
-    motion = evidence.moved(view.motion, view.values, z, jumps, view.known, stepped)
+    motion = evidence.moved(
+        view.motion,
+        values=view.values,
+        z=z,
+        jumps=jumps,
+        wander=view.base.wander,
+        known=view.known,
+        stepped=stepped,
+    )
     precision = state.precision[frames.slots].astype(np.float64)
+    heights = np.where(view.known, motion[:, HIGH : LOW + 1].max(axis=1), np.nan)
+    own = priors.with_climbs(state.climbs[frames.slots], view.which)
+    climbs = calibration.log_tail(own, heights)
+    climbs = np.where(own[..., 0] >= calibration.TAIL_LEAST, climbs, 0.0)
     found = evidence.gathered(
-        evidence.Residuals(z=z, jumps=jumps, motion=motion), precision, view.known
+        evidence.Residuals(z=z, jumps=jumps, motion=motion),
+        view.base,
+        climbs,
+        precision,
+        view.known,
     )
     table = priors.with_tails(state.tails[frames.slots], view.which)
     ready = table[..., 0] >= calibration.TAIL_LEAST
@@ -164,6 +187,7 @@ def judgement(state: ScorerState, priors: PriorVersions, frames: Frames, view: V
     return Judgement(
         motion=motion,
         z=z,
+        heights=heights,
         evidence=found,
         log_tails=log_tails,
         total=total,
@@ -185,19 +209,23 @@ def learn(
     """Write back what the wave's frames changed: nothing at all where a device was not heard."""
     slots, memory = frames.slots, float(setting.spec.memory)
     hurry = after.held < 0
-    normal = view.scored & (frames.quality != SUSPECT) & ~after.anomalous
-    state.levels[slots, view.place] = levels.learnt(
-        view.levels,
+    trusted = view.scored & (frames.quality != SUSPECT)
+    normal = trusted & ~after.anomalous
+    # A table that never saw a healthy device's odd moments would find them ever odder.
+    brief = trusted & (after.held <= calibration.BRIEF_FRAMES)
+    lesson = levels.Lesson(
         values=view.values,
         steps=view.steps,
         residuals=view.residuals,
+        means=np.where(view.known, judged.motion[:, MEAN], np.nan),
         where=normal[:, None] & np.isfinite(view.values),
         hurry=hurry,
-        memory=memory,
     )
+    learnt = levels.learnt(view.centre, view.own, lesson, memory)
+    state.centre[slots, view.place], state.levels[slots, view.place] = learnt
     motion = np.where(released[:, None, None], _stilled(judged.motion), judged.motion)
     state.motion[slots] = np.where(view.scored[:, None, None], motion, state.motion[slots])
-    _learn_tails(state, slots, judged, normal & view.known.any(axis=1) & ~hurry)
+    _learn_tails(state, slots, judged, brief & view.known.any(axis=1) & ~hurry)
     _learn_pairs(state, priors, slots, view, judged, normal & ~hurry, memory)
     _keep_time(state, frames, view, after)
 
@@ -218,6 +246,7 @@ def _stilled(motion: Floats) -> Floats:
 def _alarm_state(state: ScorerState, slots: Ints) -> calibration.AlarmState:
     return calibration.AlarmState(
         anomalous=state.anomalous[slots],
+        announced=state.announced[slots],
         calm=state.calm[slots].astype(np.int64),
         held=state.held[slots],
         last_alarm_ms=state.last_alarm[slots],
@@ -228,6 +257,8 @@ def _learn_tails(state: ScorerState, slots: Ints, judged: Judgement, where: Bool
     values = np.concatenate([judged.evidence.statistics, judged.total[:, None]], axis=1)
     values = np.where(where[:, None], values, np.nan)
     state.tails[slots] = calibration.added(state.tails[slots], values)
+    heights = np.where(where[:, None], judged.heights, np.nan)
+    state.climbs[slots] = calibration.added(state.climbs[slots], heights)
 
 
 def _learn_pairs(
@@ -263,6 +294,7 @@ def _keep_time(
     state.cadence[slots] = view.timing.cadence_s[heard]
     state.seen[slots] += 1
     state.anomalous[slots] = after.anomalous[heard]
+    state.announced[slots] = after.announced[heard]
     state.calm[slots] = np.minimum(after.calm[heard], 10_000)
     state.held[slots] = after.held[heard]
     state.last_alarm[slots] = after.last_alarm_ms[heard]

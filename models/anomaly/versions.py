@@ -19,19 +19,19 @@ class PriorVersions:
 
     index: dict[int, int]
     levels: Floats
-    """[v, p, 5, c] centre, spread, between, step, weight."""
+    """[v, p, 6, c] the fields of `PriorRows` in their order."""
     correlation: Floats
     slope: Floats
     ambient: Floats
     tails: Counts
+    climbs: Counts
     cadence_s: Floats
     """[v]; 0 where not known."""
 
     def rows(self, which: Ints, phase: Ints) -> PriorRows:
         """The levels [n, c] for rows of devices that use priors `which` [n] in `phase` [n]."""
         taken = self.levels[which, phase]
-        centre, spread, between, step, weight = (taken[:, i] for i in range(5))
-        return PriorRows(centre=centre, spread=spread, between=between, step=step, weight=weight)
+        return PriorRows(**{name: taken[:, i] for i, name in enumerate(PriorRows.__slots__)})
 
     def shift(self, which: Ints, phase: Ints, values: Floats, columns: Ints) -> Floats:
         """What the surroundings add to each channel [n, c]; 0 where they are unknown."""
@@ -55,6 +55,12 @@ class PriorVersions:
             return own
         return own + self.tails[which]
 
+    def with_climbs(self, own: Counts, which: Ints) -> Counts:
+        """Add to devices' own tables of CUSUMs [n, c, b] those of their priors."""
+        if len(self.climbs) == 1:
+            return own
+        return own + self.climbs[which]
+
 
 def no_priors(spec: ScorerSpec) -> PriorVersions:
     """Nothing but the empty prior."""
@@ -74,6 +80,7 @@ def extended(known: PriorVersions, spec: ScorerSpec, prior: CohortPrior) -> Prio
         slope=np.concatenate([known.slope, new.slope]),
         ambient=np.concatenate([known.ambient, new.ambient]),
         tails=np.concatenate([known.tails, new.tails]),
+        climbs=np.concatenate([known.climbs, new.climbs]),
         cadence_s=np.concatenate([known.cadence_s, new.cadence_s]),
     )
 
@@ -83,11 +90,12 @@ def _stacked(priors: dict[int, CohortPrior]) -> PriorVersions:
     return PriorVersions(
         index={version: place for place, version in enumerate(priors)},
         levels=np.stack(
-            [np.stack([p.centre, p.spread, p.between, p.step, p.weight], axis=1) for p in all_of]
+            [np.stack([getattr(p, name) for name in PriorRows.__slots__], axis=1) for p in all_of]
         ),
         correlation=np.stack([p.correlation for p in all_of]),
         slope=np.stack([p.slope for p in all_of]),
         ambient=np.stack([p.ambient for p in all_of]),
         tails=np.stack([np.rint(p.tails).astype(np.uint16) for p in all_of]),
+        climbs=np.stack([np.rint(p.climbs).astype(np.uint16) for p in all_of]),
         cadence_s=np.array([p.cadence_s for p in all_of]),
     )
