@@ -262,8 +262,8 @@ def _notes(turn: jobs.Turn, materials: jobs.Materials) -> tuple[Note, ...]:
             device=i,
             code="job_started",
             details={
-                "material": materials.names[job.material[i]],
-                "hours": round(job.job_s[i] / 3600.0, 2),
+                "material": str(materials.names[job.material[i]]),
+                "hours": round(float(job.job_s[i]) / 3600.0, 2),
             },
         )
         for i in np.flatnonzero(turn.started).tolist()

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from models.diagnosis import Reason
     from models.failure import FailureModel, Forecast
     from models.features import Rows
     from models.scoring.entries import EventRow, FrameRows, Outputs
@@ -174,12 +173,7 @@ class Prognosis:
                 hazard=hazard,
                 above=above,
                 threshold=self.model.thresholds[k],
-                reasons=tuple(_told(reason) for reason in reasons),
+                reasons=tuple(msgspec.to_builtins(reason) for reason in reasons),
             )
         )
 
-
-def _told(reason: Reason) -> dict[str, Any]:
-    """Say a reason as a code with its parameters."""
-    told = {"code": reason.kind.value, "subject": reason.subject, "weight": reason.weight}
-    return told | reason.parameters

@@ -108,7 +108,7 @@ def test_frames_that_do_not_fit_together_are_refused(changes, reason):
         (b"\xc1\xff", "undecodable"),
         (b'{"boot": "\xff"}', "undecodable"),
         (b"{" + b" " * wire.MAX_PAYLOAD, "too_large"),
-        (b'{"details":' + b"[" * 100_000, "too_deep"),
+        (b'{"unknown":' + b"[" * 100_000, "too_deep"),
     ],
 )
 def test_garbage_is_refused_with_a_reason(payload, reason):

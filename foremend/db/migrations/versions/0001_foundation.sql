@@ -224,7 +224,7 @@ CREATE TABLE prediction (
     p10_h real,
     p50_h real,
     p90_h real,
-    reasons jsonb NOT NULL,       -- list of {code, ...parameters}, strongest first
+    reasons jsonb NOT NULL,       -- list of {kind, subject, weight, parameters}, strongest first
     model_version text NOT NULL,
     known_at timestamptz NOT NULL DEFAULT now(),
     handled_at timestamptz,       -- set by alerting

@@ -1,0 +1,5 @@
+"""`python -m stack` is the console script `foremend`."""
+
+from stack.cli import main
+
+main()

@@ -1,0 +1,94 @@
+"""What the simulated people do about work orders: decisions alone, on the simulation's clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from foremend.clock import HOUR_MS
+
+if TYPE_CHECKING:
+    from foremend.clock import Millis
+
+CONSENT_H: Final = 0.5
+"""Hours an owner takes to accept an offer."""
+PACKING_H: Final = 0.5
+FITTING_H: Final = 1.0
+NOTICED_H: Final = 4.0
+"""Hours a failed device stands before somebody reports it."""
+TRANSIT_H: Final = {
+    "self_repair": 6.0,
+    "walk_in": 6.0,
+    "on_site": 12.0,
+    "mail_in": 48.0,
+    "swap": 36.0,
+    "trade_in": 72.0,
+}
+"""Hours from dispatch until the work can begin: engineering estimates for a near depot."""
+
+
+class Deed(Enum):
+    """What somebody does next."""
+
+    ACCEPT = "accept"
+    SHIP = "ship"
+    START = "start"
+    FIT = "fit"
+    WAIT = "wait"
+
+
+class Why(Enum):
+    """The reason for a deed, or for none."""
+
+    OWNER_CONSENTS = "owner_consents"
+    KIT_PACKED = "kit_packed"
+    KIT_ARRIVED = "kit_arrived"
+    WORK_DONE = "work_done"
+    NOT_YET = "not_yet"
+    NOTHING_TO_DO = "nothing_to_do"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """An order as the crew sees it; times on the simulation's clock."""
+
+    number: int
+    version: int
+    device: str
+    component: str
+    state: str
+    state_ms: Millis
+    strategy: str | None
+    kit: str | None
+    reopened: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do about an order, and why."""
+
+    deed: Deed
+    why: Why
+
+
+def decide(order: Standing, now_ms: Millis) -> Decision:
+    """Decide what the people who have this order in hand do now."""
+    step = _STEPS.get(order.state)
+    if step is None:
+        return Decision(Deed.WAIT, Why.NOTHING_TO_DO)
+    deed, why, after_h = step
+    if deed is Deed.START:
+        after_h = TRANSIT_H.get(order.strategy or "", TRANSIT_H["on_site"])
+    if now_ms - order.state_ms < after_h * HOUR_MS:
+        return Decision(Deed.WAIT, Why.NOT_YET)
+    return Decision(deed, why)
+
+
+_STEPS: Final = {
+    "offered": (Deed.ACCEPT, Why.OWNER_CONSENTS, CONSENT_H),
+    "accepted": (Deed.SHIP, Why.KIT_PACKED, PACKING_H),
+    "parts_pending": (Deed.START, Why.KIT_ARRIVED, 0.0),
+    "in_progress": (Deed.FIT, Why.WORK_DONE, FITTING_H),
+}
+"""Per state: what follows, why, and how many hours after it began."""

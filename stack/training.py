@@ -1,0 +1,138 @@
+"""Training as a command: histories in, signed models in force."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from foremend.db import EVERY_TENANT, connect, transaction
+from foremend.errors import ConfigurationError
+from models import registry, signing
+from models.fitting import TrainingPlan
+from models.scoring.store import announce
+from models.training import train
+from simulators.histories import histories as simulate
+from stack.histories import as_history, failure_modes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from foremend.db import Connection
+    from foremend.settings import Settings
+    from models.registry import Record
+    from models.signing import SigningKey
+    from models.training import TrainedModel
+    from simulators.histories import History as Simulated
+
+FAMILIES: Final = ("fdm_printer", "rotating_machine")
+MACHINE_SHARE: Final = 0.25
+KIND: Final = "failure"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """What is to be trained on."""
+
+    histories: int
+    seed: int
+    jobs: int
+
+
+def train_simulated(
+    settings: Settings, *, histories: int, seed: int, jobs: int, only_missing: bool
+) -> None:
+    """Train each family on simulated histories, sign the models and put them into force.
+
+    Raises:
+        ConfigurationError: no database is named.
+        TooFewFailures: the histories hold too few failures.
+    """
+    url = settings.database_url.get_secret_value()
+    if not url:
+        raise ConfigurationError("training needs FOREMEND_DATABASE_URL, to register the models")
+    console = Console(stderr=True)
+    with connect(url, name="train") as connection:
+        shelf = registry.PostgresShelf(connection)
+        missing = [f for f in FAMILIES if shelf.champion(KIND, f) is None]
+        if only_missing and not missing:
+            console.print("model: already trained, in force since an earlier start")
+            return
+        key = signing.local_key(settings.data_dir / "keys", settings.trusted_keys_dir)
+        wanted = missing if only_missing else list(FAMILIES)
+        begun = time.monotonic()
+        course = Course(histories=histories, seed=seed, jobs=jobs)
+        for record in _trained(course, wanted, key, console):
+            put_in_force(connection, record)
+    console.print(
+        f"model: trained on {histories} simulated histories in {time.monotonic() - begun:.0f} s, "
+        f"signed with the local key {key.kid}"
+    )
+
+
+def put_in_force(connection: Connection, record: Record) -> None:
+    """Register a model, make it champion and log its adoption, all or nothing."""
+    shelf = registry.PostgresShelf(connection)
+    with transaction(connection, tenant=EVERY_TENANT):
+        shelf.put(record)
+        registry.promote(shelf, record.version)
+        announce(connection, kind="model", cohort=record.cohort, version=record.version)
+
+
+def sealed(trained: TrainedModel, key: SigningKey, source: dict[str, Any]) -> Record:
+    """Sign a trained model together with what it was trained on and how it did."""
+    meta = {
+        "since_ms": trained.since_ms,
+        "until_ms": trained.until_ms,
+        "failures": dict(trained.failures),
+        "metrics": dict(trained.metrics),
+        "source": source,
+    }
+    cohort = trained.model.spec.family
+    return registry.seal(trained.model.dumps(), kind=KIND, cohort=cohort, meta=meta, key=key)
+
+
+def _trained(
+    course: Course, wanted: list[str], key: SigningKey, console: Console
+) -> Iterator[Record]:
+    machines = round(course.histories * MACHINE_SHARE)
+    with _progress(console) as progress:
+        for simulated in simulate(
+            course.seed,
+            printers=course.histories - machines if FAMILIES[0] in wanted else 0,
+            machines=machines if FAMILIES[1] in wanted else 0,
+            progress=_reporter(progress, "simulating"),
+        ):
+            source = {"simulated": len(simulated.names), "seed": course.seed}
+            yield sealed(_train(simulated, course, progress), key, source)
+
+
+def _train(simulated: Simulated, course: Course, progress: Progress) -> TrainedModel:
+    plan = TrainingPlan(failure_modes=failure_modes(simulated), jobs=course.jobs, seed=course.seed)
+    report = _reporter(progress, f"training {simulated.family}")
+    return train(as_history(simulated), plan, progress=report)
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    )
+
+
+def _reporter(progress: Progress, title: str) -> Callable[[str, int, int], None]:
+    tasks: dict[str, Any] = {}
+
+    def report(stage: str, done: int, total: int) -> None:
+        if stage not in tasks:
+            tasks[stage] = progress.add_task(f"{title}: {stage}", total=total)
+        progress.update(tasks[stage], completed=done, total=total)
+
+    return report

@@ -1,0 +1,36 @@
+"""Models for scoring: out of the registry, and only where the signature fits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from foremend.db import connect
+from models import registry, signing
+from models.failure import FailureModel
+
+if TYPE_CHECKING:
+    from foremend.settings import Settings
+
+
+class VerifiedModels:
+    """Loads a version once, after its signature was checked against the trusted keys."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._url = settings.database_url.get_secret_value()
+        self._keys = settings.trusted_keys_dir
+        self._loaded: dict[str, FailureModel] = {}
+
+    def failure_model(self, version: str) -> FailureModel:
+        """Load one.
+
+        Raises:
+            NotFound: no such version.
+            SignatureRefused: nobody who is trusted signed it as it is.
+            LibraryMismatch: it was made with other library versions.
+        """
+        if version not in self._loaded:
+            with connect(self._url, name="registry") as connection:
+                record = registry.PostgresShelf(connection).get(version)
+            artefact = registry.opened(record, signing.trusted_keys(self._keys))
+            self._loaded[version] = FailureModel.load(artefact)
+        return self._loaded[version]
