@@ -80,12 +80,12 @@ def load(folder: Path | None = None) -> Catalogue:
     """
     place: Traversable = folder or files("field_service.catalogue")
     names = FAMILIES if folder is None else _family_files(folder)
-    families = [(name, _read(place, name, Family)) for name in names]
+    families = [(name, _family(place, name)) for name in names]
     _refuse_clashes(families)
     return Catalogue(
         families={family.family: family for _, family in families},
-        regions=_with_default(_read(place, REGIONS, dict[str, Region])),
-        priors=_complete(_read(place, STRATEGIES, dict[Strategy, Prior])),
+        regions=_with_default(_table(place, REGIONS, Region)),
+        priors=_priors(place),
     )
 
 
@@ -94,31 +94,51 @@ def _family_files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("*.toml") if path.name not in others)
 
 
-def _read(place: Traversable, name: str, shape: type[T]) -> T:
+def _family(place: Traversable, name: str) -> Family:
+    raw = _toml(place, name)
+    for i, entry in enumerate(raw.get("resolution", ())):
+        # One by one, because msgspec does not number the entry that is wrong.
+        _convert(entry, Resolution, name, f"resolution[{i}]")
+    return _convert(raw, Family, name)
+
+
+def _table(place: Traversable, name: str, shape: type[T]) -> dict[str, T]:
+    raw = _toml(place, name)
+    return {key: _convert(entry, shape, name, key) for key, entry in raw.items()}
+
+
+def _toml(place: Traversable, name: str) -> dict[str, Any]:
     try:
-        raw: dict[str, Any] = tomllib.loads(place.joinpath(name).read_text("utf-8"))
+        return tomllib.loads(place.joinpath(name).read_text("utf-8"))
     except FileNotFoundError as error:
         raise InputError(name, None, None, "the file is missing") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(name, None, None, f"not TOML: {error}") from error
+
+
+def _convert(raw: object, shape: type[T], name: str, inside: str = "") -> T:
     try:
         return msgspec.convert(raw, shape)
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$")
-        raise InputError(name, None, path.strip("`.") or None, message) from error
+        field = (inside + path.strip("`")).strip(".")
+        raise InputError(name, None, field or None, message) from error
+
+
+def _priors(place: Traversable) -> dict[Strategy, Prior]:
+    table = _table(place, STRATEGIES, Prior)
+    known = {s.value for s in Strategy}
+    for name in sorted(table.keys() - known):
+        raise InputError(STRATEGIES, None, name, "is not a strategy")
+    for name in sorted(known - table.keys()):
+        raise InputError(STRATEGIES, None, name, "has no prior")
+    return {Strategy(name): prior for name, prior in table.items()}
 
 
 def _with_default(regions: dict[str, Region]) -> dict[str, Region]:
     if DEFAULT_REGION not in regions:
         raise InputError(REGIONS, None, DEFAULT_REGION, "the default region is missing")
     return regions
-
-
-def _complete(priors: dict[Strategy, Prior]) -> dict[Strategy, Prior]:
-    for strategy in Strategy:
-        if strategy not in priors:
-            raise InputError(STRATEGIES, None, strategy.value, "the strategy has no prior")
-    return priors
 
 
 def _refuse_clashes(families: list[tuple[str, Family]]) -> None:
