@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
@@ -14,12 +15,13 @@ from api.access import COOKIE
 from api.roles import Permission
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from fastapi import Request
 
     from api.accounts import User
+    from api.devices import Channel
     from api.problems import Problem
     from api.scopes import Scope
     from api.server import Server
@@ -44,7 +46,7 @@ _NAVIGATION: Final = (
     ("/", "Overview", "pulse", Permission.READ_FLEET),
     ("/devices", "Devices", "device", Permission.READ_FLEET),
     ("/alerts", "Alerts", "bell", Permission.READ_FLEET),
-    ("/work-orders", "Work orders", "wrench", Permission.READ_ORDERS),
+    ("/work-orders", "Orders", "wrench", Permission.READ_ORDERS),
     ("/truth", "Truth", "target", Permission.READ_TRUTH),
     ("/models", "Models", "layers", Permission.READ_MODELS),
 )
@@ -63,6 +65,7 @@ def environment() -> Environment:
         made.filters[name] = getattr(wording, name)
     made.filters["ago"] = ago
     made.filters["iso"] = iso
+    made.globals["names"] = channel_names
     made.globals["span"] = wording.span
     made.globals["assets"] = _fingerprint()
     made.globals["vendored"] = vendored()
@@ -73,6 +76,11 @@ def vendored() -> bool:
     """Tell whether the browser's libraries have been installed (`make setup` does it)."""
     folder = files("api").joinpath("static", "vendor")
     return all(folder.joinpath(name).is_file() for name in VENDOR)
+
+
+def channel_names(channels: Iterable[Channel]) -> str:
+    """Give the channels' names in words as JSON, for the scripts that draw them."""
+    return json.dumps({channel.name: wording.words(channel.name) for channel in channels})
 
 
 def ago(moment: datetime | None, now: datetime) -> str:

@@ -68,7 +68,9 @@ class Device(BaseModel):
     anomalous: bool
     top_channel: str | None
     alerts: int
-    """Alerts that fire or are acknowledged."""
+    """Failure alerts that fire or are acknowledged."""
+    notices: int
+    """Inspection notices likewise: something is unusual, no more."""
     risk: Risk | None
     order: OpenOrder | None
 

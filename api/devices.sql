@@ -6,7 +6,7 @@ SELECT d.id, d.name, d.family, d.model, d.firmware, d.state, d.last_frame_at, d.
        z.component AS risk_component, z.failure_mode AS risk_failure_mode, z.probability AS risk_probability,
        z.horizon_h AS risk_horizon_h, z.p10_h AS risk_p10_h, z.p50_h AS risk_p50_h, z.p90_h AS risk_p90_h,
        w.number AS order_number, w.state AS order_state, w.component AS order_component,
-       a.firing AS alerts
+       a.alerts, a.notices
 FROM device d
 LEFT JOIN placement p ON p.device_id = d.id AND p.valid_to IS NULL
 LEFT JOIN LATERAL (SELECT phase FROM frame WHERE device_id = d.id AND ts = d.last_frame_at LIMIT 1) f ON true
@@ -17,7 +17,9 @@ LEFT JOIN LATERAL (SELECT * FROM component_hazard
 LEFT JOIN LATERAL (SELECT number, state, component FROM work_order
                    WHERE device_id = d.id AND state NOT IN ('closed', 'merged', 'cancelled')
                    ORDER BY opened_at DESC LIMIT 1) w ON true
-LEFT JOIN LATERAL (SELECT count(*) AS firing FROM alert
+LEFT JOIN LATERAL (SELECT count(*) FILTER (WHERE kind = 'failure') AS alerts,
+                          count(*) FILTER (WHERE kind = 'inspection') AS notices
+                   FROM alert
                    WHERE device_id = d.id AND state IN ('firing', 'acknowledged')) a ON true
 WHERE d.timeline = %(timeline)s
   AND (%(region)s::text IS NULL OR p.region = %(region)s)

@@ -22,8 +22,8 @@ from api import (
 )
 from api.access import OrderReader, Reader, ServerDep
 from api.accounts import new_token
-from api.console import render
-from api.devices import DictConnection, Name
+from api.console import channel_names, render
+from api.devices import Channel, DictConnection, Name
 from api.model_versions import ModelReader
 from api.scopes import Scope, WantedDep
 from api.truth import TruthReader
@@ -137,7 +137,7 @@ def alert_page(request: Request, server: ServerDep, user: Reader, alert_id: aler
     with server.work(user) as connection:
         scope = alerts.scope_of(connection, user, alert_id)
         alert = alerts.read_detail(connection, scope, alert_id)
-        units = _units(connection, scope, alert.device)
+        units = {c.name: c.unit for c in _channels(connection, scope, alert.device)}
     return render(
         request,
         server,
@@ -230,20 +230,21 @@ def order_context(
     connection: DictConnection, scope: Scope, order: WorkOrderDetail
 ) -> dict[str, Any]:
     """Gather what an order's page shows beside the order itself."""
-    reasons = evidence.rows(order.evidence, _units(connection, scope, order.device))
+    channels = _channels(connection, scope, order.device)
+    reasons = evidence.rows(order.evidence, {c.name: c.unit for c in channels})
     return {
         "order": order,
         "reasons": reasons,
         "channels": [row.channel for row in reasons if row.channel][:3],
+        "channel_names": channel_names(channels),
         "is_over": order.state in OVER,
         "kit": desk.resolution(order.kit) if order.kit else None,
         "key": new_token(),
     }
 
 
-def _units(connection: DictConnection, scope: Scope, device: str) -> dict[str, str]:
-    channels = devices.read_channels(connection, devices.identify(connection, scope, device))
-    return {channel.name: channel.unit for channel in channels}
+def _channels(connection: DictConnection, scope: Scope, device: str) -> list[Channel]:
+    return devices.read_channels(connection, devices.identify(connection, scope, device))
 
 
 def _sparks(connection: DictConnection, scope: Scope) -> dict[str, Spark | None]:

@@ -23,13 +23,19 @@ _SAID: Final = {
     "choose": "strategy chosen",
     "cancel": "cancelled",
     "cannot_complete": "cannot be completed",
-    "close": "closed",
-    "reopen": "reopened",
-    "verify": "verified",
+    "part_seen": "part replaced, as the device says",
+    "close": "closed: telemetry agrees",
+    "reopen": "opened again: telemetry does not agree",
+    "lapse": "lapsed: the risk has passed",
     "merge": "merged",
 }
-_QUIET: Final = frozenset({"wait", "keep", "ignore", "remute"})
-"""Steps of alerts that change nothing for a reader."""
+_NOBODY: Final = frozenset({"policy", "telemetry"})
+"""Actors that are no person: what they did says enough."""
+_QUIET: Final = {
+    "alert": frozenset({"wait", "keep", "ignore", "remute"}),
+    "work_order": frozenset({"qualify", "offer", "try_remote"}),
+}
+"""Steps that change nothing for a reader."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +57,7 @@ def lines(events: Iterable[StoryEvent]) -> list[Line]:
     return [
         _alert(event) if event.source == "alert" else _order(event)
         for event in events
-        if event.source != "alert" or event.action not in _QUIET
+        if event.action not in _QUIET[event.source]
     ]
 
 
@@ -89,7 +95,7 @@ def foreseen(event: StoryEvent) -> str:
 
 
 def _order(event: StoryEvent) -> Line:
-    opened = event.action in {"open", "opened", "propose"}
+    opened = event.action == "open"
     return Line(
         at=event.at,
         tone=_order_tone(event),
@@ -113,7 +119,7 @@ def _order_text(event: StoryEvent, *, opened: bool) -> str:
     if opened:
         return "opened"
     said = _SAID.get(event.action, f"{wording.words(event.action)}: {wording.words(event.state)}")
-    return f"{said} by {event.actor}" if event.actor not in {"field_service", "system"} else said
+    return f"{said} by {event.actor}" if event.actor not in _NOBODY else said
 
 
 def _offer(event: StoryEvent) -> str:

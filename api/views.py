@@ -26,7 +26,7 @@ COLUMNS: Final[tuple[tuple[str, tuple[State, ...]], ...]] = (
 )
 SPARK_WIDTH: Final = 100
 SPARK_HEIGHT: Final = 24
-SPARK_TOP: Final = 3.0
+SPARK_TOP: Final = 12.0
 """The score that a sparkline's height stands for at least: a calm device draws a calm line."""
 
 SparkPoint = tuple[int, float, bool]

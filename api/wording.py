@@ -64,6 +64,10 @@ NAMES: Final = {
     "walk_in": "walk-in",
     "mail_in": "mail-in",
     "trade_in": "trade-in",
+    "north_america": "North America",
+    "europe": "Europe",
+    "china": "China",
+    "asia_pacific": "Asia-Pacific",
     "no_fault_found": "no fault found",
     "remote_fix": "remote fix",
 }

@@ -1,4 +1,4 @@
-"""A plausible fleet for looking at the console: `python -m tests.api_fleet RUNTIME_URL [TRUTH_FILE]`.
+"""A plausible fleet to look at: `python -m tests.api_fleet RUNTIME_URL [TRUTH_FILE]`.
 
 Fills a migrated database with two families of devices on a simulated timeline, four days of frames
 and all that follows from four faults. Work orders are opened and moved by field service itself.
@@ -117,7 +117,7 @@ FAULTS = (
         channel="extruder_load",
         gain=2.1,
         onset_h=40,
-        due_h=82,
+        due_h=104,
         code="extruder_skip",
         alert_h=71,
         probability=0.88,
@@ -292,8 +292,8 @@ class Seeder:
         parts = PRINTER_PARTS if family == "fdm_printer" else MACHINE_PARTS
         for instance, (_, mode) in parts.items():
             fault = next((f for f in FAULTS if (f.device, f.component) == (name, instance)), None)
-            open_fault = fault is not None and not fault.moves or (fault and len(fault.moves) == 1)
-            left = fault.due_h - self.hours + 3 if fault and open_fault else None
+            open_fault = fault is not None and not any(a == "fit" for _, a, _ in fault.moves)
+            left = fault.due_h - self.hours + 2 if fault and open_fault else None
             probability = fault.probability if fault and open_fault else self.rng.beta(1, 60)
             self.run(
                 "INSERT INTO component_hazard VALUES (%s, %s, %s, %s, %s, 24, %s, %s, %s,"

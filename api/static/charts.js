@@ -7,6 +7,17 @@ const REFRESH_MS = 4000;
 const HEIGHT = 132;
 const NAMES = { Cel: "°C", "/min": "rpm", "{rpm}": "rpm", "1": "", "mm3/s": "mm³/s", "m3/h": "m³/h", "m/s2": "m/s²" };
 
+const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+
+// Midnight, in the reader's own zone, is labelled with its day.
+function moments(splits) {
+  return splits.map((seconds) => {
+    const at = new Date(seconds * 1000);
+    return at.getHours() === 0 && at.getMinutes() === 0 ? DAY.format(at) : CLOCK.format(at);
+  });
+}
+
 const unitOf = (code) => NAMES[code] ?? code;
 
 function colours() {
@@ -49,9 +60,9 @@ function lines(marks, palette) {
     .map((event) => ({
       at: Date.parse(event.ts) / 1000,
       colour: event.code === "part_replaced" ? palette.part : palette.error,
-      dash: event.severity === "warning" ? [2, 3] : [],
+      faint: event.code !== "part_replaced",
     }));
-  const orders = marks.orders.map((order) => ({ at: Date.parse(order.opened_at) / 1000, colour: palette.order, dash: [] }));
+  const orders = marks.orders.map((order) => ({ at: Date.parse(order.opened_at) / 1000, colour: palette.order, faint: false }));
   return [...events, ...orders];
 }
 
@@ -73,16 +84,15 @@ function marking(state, palette) {
       draw: [(plot) => {
         const { ctx, bbox } = plot;
         ctx.save();
-        ctx.lineWidth = 1.5 * ratio;
         for (const line of state.lines) {
           const x = plot.valToPos(line.at, "x", true);
           if (x < bbox.left || x > bbox.left + bbox.width) continue;
-          ctx.strokeStyle = line.colour;
-          ctx.setLineDash(line.dash.map((d) => d * ratio));
-          ctx.beginPath();
-          ctx.moveTo(x, bbox.top);
-          ctx.lineTo(x, bbox.top + bbox.height);
-          ctx.stroke();
+          // Codes come in numbers: a short tick on top, so that they do not bury the readings.
+          ctx.fillStyle = line.colour;
+          ctx.fillRect(x - ratio, bbox.top, 2 * ratio, line.faint ? 8 * ratio : bbox.height);
+          if (!line.faint) continue;
+          ctx.fillStyle = withAlpha(line.colour, 0.18);
+          ctx.fillRect(x - ratio / 2, bbox.top, ratio, bbox.height);
         }
         ctx.restore();
       }],
@@ -101,6 +111,8 @@ class Charts {
     this.palette = colours();
     this.only = root.dataset.channels ? root.dataset.channels.split(",") : null;
     this.around = root.dataset.around ? Date.parse(root.dataset.around) : null;
+    this.present = root.dataset.present ? Date.parse(root.dataset.present) : Infinity;
+    this.names = JSON.parse(root.dataset.names || "{}");
     for (const button of root.querySelectorAll("[data-hours]")) {
       button.addEventListener("click", () => this.choose(button));
     }
@@ -123,8 +135,8 @@ class Charts {
   address(what) {
     const query = new URLSearchParams({ timeline: this.root.dataset.timeline, points: "400" });
     if (this.around !== null) {
-      query.set("from", new Date(this.around - 36 * HOUR).toISOString());
-      query.set("to", new Date(this.around + 24 * HOUR).toISOString());
+      query.set("from", new Date(this.around - 42 * HOUR).toISOString());
+      query.set("to", new Date(Math.min(this.around + 24 * HOUR, this.present)).toISOString());
     } else if (this.now) {
       query.set("from", new Date(this.now - this.hours * HOUR).toISOString());
     }
@@ -172,7 +184,7 @@ class Charts {
   }
 
   one(channel, times) {
-    this.put(channel.name, channel.name.replaceAll("_", " "), unitOf(channel.unit),
+    this.put(channel.name, this.names[channel.name] ?? channel.name.replaceAll("_", " "), unitOf(channel.unit),
       [times, channel.hi, channel.lo, channel.mid], null);
   }
 
@@ -202,7 +214,7 @@ class Charts {
       legend: { show: false },
       cursor: { sync: { key: "telemetry" }, points: { size: 6 }, drag: { x: false, y: false } },
       scales: { x: { time: true, auto: false }, y: { range: (_, low, high) => padded(low, high) } },
-      axes: [{ ...axis, size: 26, space: 60 }, { ...axis, size: 48, space: 28, values: (_, splits) => splits.map(shown) }],
+      axes: [{ ...axis, size: 26, space: 64, values: (_, splits) => moments(splits) }, { ...axis, size: 48, space: 28, values: (_, splits) => splits.map(shown) }],
       series: [
         {},
         { stroke: "transparent", width: 0, points: { show: false } },
