@@ -17,9 +17,10 @@ from models import baselines, diagnosis, thresholds
 from models.azure import read_history
 from models.backtest import judge, open_orders
 from models.features import Rows
+from models.fitting import TrainingPlan
 from models.history import rows_of
 from models.labels import outcomes
-from models.training import TrainingPlan, train_rows
+from models.training import train_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,9 +40,20 @@ def run(
     model = train_rows(_between(rows, 0, until_ms), known, plan).model
     later = _between(rows, until_ms, history.until_ms)
     orders = _orders(model, later, history)
-    figures = _judged(orders, history, until_ms, plan.order_horizon_h)
+    return judged(model, rows, history, orders, until_ms=until_ms), orders
+
+
+def judged(
+    model: FailureModel, rows: Rows, history: History, orders: Sequence[Order], *, until_ms: int
+) -> dict[str, Any]:
+    """Return the figures of orders opened after `until_ms`, and beside them the simple methods'.
+
+    `rows` are the history's; `orders` may come from anywhere, so long as they name its devices.
+    """
+    later = _between(rows, until_ms, history.until_ms)
+    figures = _judged(orders, history, until_ms, model.order_horizon_h)
     simple = _simple(model, rows, later, history, until_ms, figures.foreseen)
-    return {**_told(figures), "thresholds": list(model.thresholds), **simple}, orders
+    return {**_told(figures), "thresholds": list(model.thresholds), **simple}
 
 
 def _between(rows: Rows, after_ms: int, until_ms: int) -> Rows:

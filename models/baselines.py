@@ -40,7 +40,8 @@ def learn_lookup(history: History, rows: Rows, result: Outcomes, horizon_h: floa
     told = soon | (result.hours >= horizon_h)
     hits = np.einsum("mk,mq->kq", soon.astype(float), fresh.astype(float))
     total = np.einsum("mk,mq->kq", told.astype(float), fresh.astype(float))
-    return hits / (total + 1.0)
+    share: Floats = hits / (total + 1.0)
+    return share
 
 
 def lookup_scores(history: History, rows: Rows, lookup: Floats) -> Floats:
@@ -57,7 +58,8 @@ def telemetry_scores(model: FailureModel, values: NDArray[np.float32]) -> Floats
     weight = model.signatures.weight
     telling = np.argmax(np.abs(weight), axis=1)
     sign = np.sign(weight[np.arange(len(weight)), telling])
-    return standard[:, telling] * sign
+    signed: Floats = standard[:, telling] * sign
+    return signed
 
 
 def curve(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.features.spec import BASELINE_OF, BASELINES, LEVELS
+from models.features.spec import BASELINE_OF, BASELINES, LEVELS, RING, SHORT, WINDOWS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,7 +68,9 @@ def compare(spec: FeatureSpec, prior: CohortPrior, values: NDArray[np.float32]) 
     """Return every level of every channel against the blended baseline.
 
     The own centre and variance weigh n / (n + 6) after n blocks, the cohort's the rest, whose
-    variance then includes how much devices differ from one another.
+    variance then includes how much devices differ from one another. A window's mean counts with the
+    square root of how full the window is, and less while the baseline rests on few blocks: the
+    noise of a difference of two means.
     """
     own, sigma, count = (_part(spec, values, name) for name in ("centre", "scale", "count"))
     told = np.isfinite(prior.centre)
@@ -83,6 +85,11 @@ def compare(spec: FeatureSpec, prior: CohortPrior, values: NDArray[np.float32]) 
     now = values[:, spec.parts["level"]].astype(float)
     now = now.reshape(len(values), len(LEVELS), len(spec.channels))
     z = np.clip((now - usual[:, at]) / sigma[:, at], -LIMIT, LIMIT)
+    filled = values[:, spec.parts["filled"]].reshape(len(values), len(WINDOWS), -1)
+    for i, (name, blocks) in enumerate(zip(WINDOWS, (SHORT, RING), strict=True)):
+        learnt = count[:, 0] + PRIOR_BLOCKS * told[0]
+        noise = 1.0 + blocks * filled[:, i] / np.maximum(learnt, 1.0)
+        z[:, LEVELS.index(name)] *= np.sqrt(filled[:, i] / noise)
     return Compared(z=z, now=now, usual=usual[:, at], sigma=sigma[:, at])
 
 

@@ -7,7 +7,8 @@ learn from all components together.
 
 Telemetry: nearest shrunken centroids (Tibshirani et al., PNAS 2002): the mean deviation in the
 hours before a component's failures, in healthy standard deviations, soft-thresholded at what chance
-gives with so few failures. Codes: naive Bayes with presence and absence, shrunk to the base rate.
+gives with so few failures. Codes: naive Bayes with presence and absence, shrunk to the base rate
+and never below it: a failing part makes no other part's codes rarer.
 A failure is one unit of evidence, however many rows stand before it.
 """
 
@@ -34,6 +35,8 @@ CHANCE = 3.0
 """Soft threshold in standard errors of a mean over failures."""
 PSEUDO_FAILURES = 2.0
 """Failures' worth of base rate mixed into the rate of a code before failures."""
+ALONE = 3
+"""Failures of a component by itself from which those beside another's failure are left out."""
 COLUMNS = (
     "match",
     "match_short",
@@ -50,6 +53,8 @@ COLUMNS = (
 )
 RISING = (1, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0)
 """Evidence that can only raise a hazard (a constraint on the trees)."""
+CORE = (0, 1, 3)
+"""Evidence that even few failures suffice to weigh; with more columns they mislead."""
 _LEVEL_BLOCKS = (1, SHORT, RING, SHORT, SHORT, SHORT, SHORT)
 
 
@@ -108,7 +113,7 @@ def learn(seen: Sighted, result: Outcomes, kept: NDArray[np.bool_]) -> Signature
     sigma = np.maximum(z[calm].std(axis=0) if calm.any() else np.ones(z.shape[1]), 0.05)
     base = (seen.heard[calm].sum(axis=0) + 0.5) / (calm.sum() + 1.0)
     learnt = [
-        _component(seen, z / sigma, base, near[:, k], result.episode[:, k], k)
+        _component(seen, z / sigma, base, _unmixed(near, result.episode, k), k)
         for k in range(near.shape[1])
     ]
     weight, said, unsaid, ages, failures = zip(*learnt, strict=True)
@@ -127,22 +132,34 @@ def _component(
     seen: Sighted,
     z: Floats,
     base: Floats,
-    near: NDArray[np.bool_],
     episode: NDArray[np.int64],
     k: int,
 ) -> tuple[Floats, Floats, Floats, Floats, int]:
+    near = episode >= 0
     names, which = np.unique(episode[near], return_inverse=True)
     n = len(names)
     heard = _heard(seen, k)[near]
     shift = _episode_means(z[near], which, n).mean(axis=0) if n else np.zeros(z.shape[1])
     rate = _episode_means(heard.astype(float), which, n).sum(axis=0) if n else 0.0 * base
-    rate = (rate + PSEUDO_FAILURES * base) / (n + PSEUDO_FAILURES)
-    rate = np.clip(rate, 1e-4, 1 - 1e-4)
+    rate = np.maximum((rate + PSEUDO_FAILURES * base) / (n + PSEUDO_FAILURES), base)
+    rate = np.minimum(rate, 1 - 1e-4)
     weight = np.sign(shift) * np.maximum(np.abs(shift) - CHANCE / np.sqrt(max(n, 1)), 0.0)
     told = seen.age_h[near, k]
     ages = np.array([told[which == i].max() for i in range(n)])
     ages = np.sort(ages[np.isfinite(ages)])
     return weight, np.log(rate / base), np.log((1 - rate) / (1 - base)), ages, n
+
+
+def _unmixed(near: NDArray[np.bool_], episode: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+    """Return component k's failure number per row, -1 where it teaches nothing; [m].
+
+    Where another component fails in the same hours nobody can tell whose signs they are: such
+    failures teach only while there are fewer than three that stand alone.
+    """
+    mine = np.where(near[:, k], episode[:, k], -1)
+    mixed = np.unique(mine[near[:, k] & (near.sum(axis=1) > 1)])
+    alone = np.where(np.isin(mine, mixed), -1, mine)
+    return alone if len(np.unique(alone[alone >= 0])) >= ALONE else mine
 
 
 def _episode_means(x: Floats, which: NDArray[np.int64], n: int) -> Floats:
@@ -172,7 +189,8 @@ def matches(signatures: Signatures, seen: Sighted, k: int) -> Floats:
 
 def code_ratios(signatures: Signatures, seen: Sighted, k: int) -> Floats:
     """Return each code's log-likelihood ratio for component k; [m, q]."""
-    return np.where(_heard(seen, k), signatures.said[k], signatures.unsaid[k])
+    ratio: Floats = np.where(_heard(seen, k), signatures.said[k], signatures.unsaid[k])
+    return ratio
 
 
 def evidence(signatures: Signatures, seen: Sighted) -> Floats:

@@ -12,6 +12,7 @@ import numpy as np
 
 from foremend.errors import ForemendError
 from models import deviations, evidence, hazard
+from models.features.spec import HOUR_MS
 from models.hazard import time_to_failure
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["Abstention", "FailureModel", "Forecast", "WrongPayload", "time_to_failure"]
 
 
+WARM_UP_BLOCKS = 6
+"""Blocks observed before a device's own baseline is worth comparing with."""
+
+
 class WrongPayload(ForemendError):  # noqa: N818 - names a state
     """These bytes hold no failure model."""
 
@@ -36,6 +41,7 @@ class Abstention(IntEnum):
     NONE = 0
     TOO_FEW_FAILURES = 1
     NO_TELEMETRY = 2
+    WARMING_UP = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +57,15 @@ class FailureModel:
     """A trained model of one cohort; pure, immutable, and the same on any number of threads.
 
     `thresholds[k]` is compared with the probability at `order_horizon_h`. `failure_modes` names
-    what a failing component is called in the catalogue of failure modes.
+    what a failing component is called in the catalogue of failure modes. `columns` are the columns
+    of `evidence.COLUMNS` that its `bags` of trees look at.
     """
 
     spec: FeatureSpec
     prior: deviations.CohortPrior
     signatures: evidence.Signatures
-    trees: Any
+    columns: tuple[int, ...]
+    bags: tuple[Any, ...]
     calibration: hazard.Calibration
     horizons_h: tuple[float, ...]
     order_horizon_h: float
@@ -72,9 +80,9 @@ class FailureModel:
 
     def logits(self, values: NDArray[np.float32]) -> Floats:
         """Return uncalibrated log-odds per interval; [m, k, h]."""
-        x = evidence.evidence(self.signatures, self.sighted(values))
+        x = evidence.evidence(self.signatures, self.sighted(values))[:, :, self.columns]
         m, k, e = x.shape
-        flat = hazard.logits(self.trees, x.reshape(m * k, e), len(self.horizons_h))
+        flat = hazard.logits(self.bags, x.reshape(m * k, e), len(self.horizons_h))
         return flat.reshape(m, k, -1)
 
     def predict(self, values: NDArray[np.float32]) -> Forecast:
@@ -113,6 +121,8 @@ class FailureModel:
         level = values[:, self.spec.parts["level"]]
         blind = ~np.isfinite(level).any(axis=1)
         out = np.full((len(values), len(self.spec.components)), int(Abstention.NONE))
+        observed = values[:, self.spec.parts["device"]][:, 0]
+        out[observed * HOUR_MS < WARM_UP_BLOCKS * self.spec.step_ms] = Abstention.WARMING_UP
         out[blind] = Abstention.NO_TELEMETRY
         out[:, self.signatures.failures < self.min_failures] = Abstention.TOO_FEW_FAILURES
         return out

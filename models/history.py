@@ -147,6 +147,29 @@ class History:
         )
         return replace(self.told_by(now_ms), frames=frames)
 
+    def since(self, then_ms: int) -> History:
+        """Return what was observed from `then_ms` on; parts fitted before count as installed."""
+        f, kept = self.frames, self.frames.ts_ms >= then_ms
+        early = self.replacements.ts_ms < then_ms
+        swaps, installs = self.replacements.where(early), self.installs
+        return replace(
+            self,
+            frames=Frames(
+                device=f.device[kept],
+                ts_ms=f.ts_ms[kept],
+                phase=f.phase[kept],
+                values=f.values[kept],
+            ),
+            events=self.events.where(self.events.ts_ms >= then_ms),
+            replacements=self.replacements.where(~early),
+            findings=self.findings.where(self.findings.ts_ms >= then_ms),
+            installs=Marks.of(
+                np.r_[installs.device, swaps.device],
+                np.r_[installs.ts_ms, swaps.ts_ms],
+                np.r_[installs.what, swaps.what],
+            ),
+        )
+
     def told_by(self, now_ms: int) -> History:
         """Return the happenings known at `now_ms`, without frames: enough to label rows by."""
         f = self.frames

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 class Outcomes:
     """Per row and component: `hours[m, k]` until the failure or the end of knowledge.
 
-    `failed[m, k]` tells which. `episode[m, k]` numbers the failure (-1: none), so that samples of
-    one failure can be kept together.
+    `failed[m, k]` tells which; between a failure and its repair both are zero. `episode[m, k]`
+    numbers the failure (-1: none), so that samples of one failure can be kept together.
     """
 
     hours: Floats
@@ -47,10 +47,11 @@ def outcomes(rows: Rows, history: History) -> Outcomes:
     first = 0
     for device, at in _by_device(rows.device):
         for component in range(k):
-            ends, bad = _ends(history, device, component)
+            ends, bad, down = _ends(history, device, component)
             nxt = np.searchsorted(ends, rows.ts_ms[at], side="right").clip(max=len(ends) - 1)
-            ahead = ends[nxt] > rows.ts_ms[at]
-            hours[at, component] = (ends[nxt] - rows.ts_ms[at]) / HOUR_MS
+            ahead = (ends[nxt] > rows.ts_ms[at]) & ~down[nxt]
+            left = np.where(down[nxt], 0, ends[nxt] - rows.ts_ms[at])
+            hours[at, component] = left / HOUR_MS
             failed[at, component] = bad[nxt] & ahead
             episode[at, component] = np.where(bad[nxt] & ahead, first + nxt, -1)
             first += len(ends)
@@ -81,8 +82,11 @@ def _by_device(device: NDArray[np.int64]) -> list[tuple[int, NDArray[np.int64]]]
 
 def _ends(
     history: History, device: int, component: int
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return when lives of one component ended, in order, and whether by a failure."""
+) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return when lives of one component ended, in order, and whether by a failure.
+
+    And whether what ended was no life but the time a failed part waited to be replaced.
+    """
     f, r = history.findings, history.replacements
     found = (f.device == device) & (f.what == component) & (f.condition != Found.NO_FAULT)
     bad = f.ts_ms[found & (f.known_ms <= history.until_ms)]
@@ -91,4 +95,7 @@ def _ends(
     ends = np.concatenate([bad, swapped, [history.until_ms]])
     failed = np.arange(len(ends)) < len(bad)
     order = np.argsort(ends, kind="stable")
-    return ends[order], failed[order]
+    ends, failed = ends[order], failed[order]
+    at_once = np.isin(ends, r.ts_ms[(r.device == device) & (r.what == component)])
+    waited = np.r_[False, failed[:-1] & ~at_once[:-1]]
+    return ends, failed, waited

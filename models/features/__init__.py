@@ -8,10 +8,10 @@ logged about its devices, in each device's own order::
                        components=("hotend_fan", ...), codes=("E31", ...))
     state = FeatureState(spec, devices=300)
     rows = state.observe_frames(device, ts_ms, phase, values)     # [n], [n], [n], [n, c]
+    rows = state.observe_frames(..., score)                       # [n], from the fleet scorer
     rows = state.observe_events(device, ts_ms, code)              # indices into spec.codes
     rows = state.observe_replacements(device, ts_ms, component)   # indices into spec.components
     state.observe_installs(device, component, installed_ms)       # from a birth; emits nothing
-    rows = state.observe_scores(device, ts_ms, score)             # optional, from the fleet scorer
     rows = state.advance(device, now_ms)                          # "all up to now has been logged"
 
 Each `observe_*` and `advance` returns the `Rows` that became due: `Rows(device[m], ts_ms[m],

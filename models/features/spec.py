@@ -25,6 +25,7 @@ and largest value inside blocks, mean while heating, mean at rest."""
 BASELINES = ("work", "spread", "peak", "heating", "rest")
 BASELINE_OF = (0, 0, 0, 1, 2, 3, 4)
 """Which baseline each level is compared with."""
+WINDOWS = ("short", "long")
 DEVICE_COLUMNS = (
     "observed_h",
     "working_share",
@@ -114,6 +115,7 @@ class FeatureSpec:
             *(f"{s}_centre|{c}" for s in BASELINES for c in self.channels),
             *(f"{s}_scale|{c}" for s in BASELINES for c in self.channels),
             *(f"{s}_count|{c}" for s in BASELINES for c in self.channels),
+            *(f"{w}_filled|{c}" for w in WINDOWS for c in self.channels),
             *(f"count_day|{e}" for e in (*self.codes, "*")),
             *(f"hours_since|{e}" for e in (*self.codes, "*")),
             *(f"age_h|{k}" for k in self.components),
@@ -127,13 +129,14 @@ class FeatureSpec:
 
     @cached_property
     def parts(self) -> dict[str, slice]:
-        """Where each part of a row stands: levels, centre, scale, count, events, ages, device."""
+        """Where each part of a row stands: levels, baselines, events, ages and so on."""
         c, q, k = len(self.channels), len(self.codes) + 1, len(self.components)
         sizes = {
             "level": len(LEVELS) * c,
             "centre": len(BASELINES) * c,
             "scale": len(BASELINES) * c,
             "count": len(BASELINES) * c,
+            "filled": len(WINDOWS) * c,
             "count_day": q,
             "hours_since": q,
             "age_h": k,

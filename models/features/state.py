@@ -109,16 +109,6 @@ class FeatureState:
         """Take the installation times that a birth tells; a later known one stands."""
         self._install(_ints(device), _ints(component), _ints(installed_ms))
 
-    def observe_scores(self, device: ArrayLike, ts_ms: ArrayLike, score: ArrayLike) -> Rows:
-        """Take calibrated anomaly scores of the fleet scorer (log-tails, larger is stranger)."""
-        at, ts = _ints(device), _ints(ts_ms)
-        x = np.asarray(score, dtype=np.float32)
-        due: list[Rows] = []
-        for turn in _turns(at):
-            due += self._close_before(at[turn], ts[turn])
-            self._note_scores(at[turn], x[turn])
-        return Rows.joined(due, self.spec.width)
-
     def advance(self, device: ArrayLike, now_ms: ArrayLike) -> Rows:
         """Close every block that ended before `now_ms`: all up to then has been taken."""
         at = _ints(device)
@@ -168,6 +158,11 @@ class FeatureState:
         slot = self._block(at) % RING
         self._records["score"][at] = x
         self._records["scores"][at, slot] = np.fmax(self._records["scores"][at, slot], x)
+
+    def _rate(self, at: Ints, score: NDArray[np.float32]) -> None:
+        r, slot = self._records, self._block(at) % RING
+        r["score"][at] = np.where(np.isnan(score), r["score"][at], score)
+        r["scores"][at, slot] = np.fmax(r["scores"][at, slot], score)
 
     def _count_events(self, at: Ints, ts: Ints, code: Ints) -> None:
         r, step = self._records, self.spec.step_ms
@@ -245,7 +240,7 @@ class FeatureState:
     def _row(self, at: Ints) -> NDArray[np.float32]:
         here = self._records[at]
         end = here["block_end"]
-        short, long = self._windows(at, here)
+        short, long, filled = self._windows(at, here)
         levels = np.concatenate(
             [np.stack([here["last"], short, long], axis=1), here["quick"]], axis=1
         )
@@ -254,6 +249,7 @@ class FeatureState:
             [
                 *flat,
                 here["count"].reshape(len(at), -1),
+                filled,
                 self._day_counts(here),
                 _hours_since(end, here["last_event"]),
                 _hours_since(end, here["installed"]),
@@ -268,21 +264,25 @@ class FeatureState:
             casting="unsafe",
         )
 
-    def _windows(self, at: Ints, here: NDArray[np.void]) -> tuple[Floats, Floats]:
-        """Return means of the non-empty blocks in the short and the long window; [m, c] each."""
+    def _windows(self, at: Ints, here: NDArray[np.void]) -> tuple[Floats, Floats, Floats]:
+        """Return means of the non-empty blocks in the short and the long window, [m, c] each.
+
+        And what share of each window's blocks that was, [m, 2 * c].
+        """
         block, ring = self._block(at), here["ring"]
         each = np.arange(len(at))
         total = np.zeros(ring.shape[::2])
         n = np.zeros(ring.shape[::2], np.uint32)
-        short = total
+        short, brief = total, n
         for age in range(RING):
             x = ring[each, (block - age) % RING].astype(float)
             known = np.isfinite(x)
             total = total + np.where(known, x, 0.0)
             n = n + known
             if age == SHORT - 1:
-                short = record.mean(total, n)
-        return short, record.mean(total, n)
+                short, brief = record.mean(total, n), n
+        filled = np.concatenate([brief / SHORT, n / RING], axis=1)
+        return short, record.mean(total, n), filled
 
     def _day_counts(self, here: NDArray[np.void]) -> Floats:
         block = here["block_end"] // self.spec.step_ms

@@ -1,0 +1,144 @@
+"""One fit of the failure model on what was known at an instant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models import deviations, evidence, hazard
+from models.labels import intervals, outcomes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from models.features import Rows
+    from models.history import History
+    from models.labels import Outcomes
+
+    Floats = NDArray[np.float64]
+
+FOLDS = 5
+MAX_NEAR = 40_000
+"""Components of rows with a failure near that are trained on."""
+QUIET_SHARE = 400
+"""Components of rows without a failure near per failure, the rest being told by weights."""
+MAX_QUIET = 40_000
+FEW = 60
+"""Failures under which only the core evidence is weighed, by many bags of trees."""
+BAGS_OF_FEW = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingPlan:
+    """What is trained for; horizons in hours."""
+
+    horizons_h: tuple[float, ...] = (6.0, 12.0, 24.0, 48.0)
+    order_horizon_h: float = 24.0
+    min_failures: int = 3
+    seed: int = 7
+    jobs: int = 2
+    failure_modes: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """What one fit gives."""
+
+    prior: deviations.CohortPrior
+    signatures: evidence.Signatures
+    columns: tuple[int, ...]
+    bags: tuple[Any, ...]
+
+
+def fit_until(rows: Rows, history: History, until_ms: int, plan: TrainingPlan) -> Fitted:
+    """Fit on the rows up to `until_ms`, labelled with what `history` knows."""
+    kept = rows.ts_ms <= until_ms
+    known = type(rows)(device=rows.device[kept], ts_ms=rows.ts_ms[kept], values=rows.values[kept])
+    prior = deviations.learn_prior(history.spec, known.device, known.values)
+    result = outcomes(known, history)
+    weight = _weights(result, plan.horizons_h[-1])
+    used = np.flatnonzero(weight.any(axis=1))
+    values = known.values[used]
+    z = deviations.compare(history.spec, prior, values).z
+    seen = evidence.sight(history.spec, z, values)
+    return _fit(seen, _take(result, used), known.device[used], weight[used], prior, plan)
+
+
+def _fit(
+    seen: evidence.Sighted,
+    result: Outcomes,
+    device: NDArray[np.int64],
+    weight: Floats,
+    prior: deviations.CohortPrior,
+    plan: TrainingPlan,
+) -> Fitted:
+    failures = len(np.unique(result.episode[result.episode >= 0]))
+    columns = evidence.CORE if failures < FEW else tuple(range(len(evidence.COLUMNS)))
+    x = _out_of_fold(seen, result, device, plan.seed)[:, :, columns]
+    at_risk, event = intervals(result.hours, result.failed, plan.horizons_h)
+    told = weight > 0
+    periods = hazard.Periods(
+        x=x[told],
+        at_risk=at_risk[told],
+        event=event[told],
+        weight=weight[told],
+        group=np.broadcast_to(device[:, None], told.shape)[told],
+    )
+    bags = hazard.fit_bags(
+        periods,
+        rising=[evidence.RISING[c] for c in columns],
+        bags=BAGS_OF_FEW if failures < FEW else 1,
+        seed=plan.seed,
+    )
+    every = np.ones(len(device), dtype=bool)
+    taught = evidence.learn(seen, result, every)
+    return Fitted(prior=prior, signatures=taught, columns=columns, bags=bags)
+
+
+def _out_of_fold(
+    seen: evidence.Sighted, result: Outcomes, device: NDArray[np.int64], seed: int
+) -> Floats:
+    """Return evidence by signatures that other devices taught, so trees learn its true worth."""
+    names = np.unique(device)
+    fold_of = np.random.default_rng(seed).permutation(len(names)) % min(FOLDS, len(names))
+    fold = fold_of[np.searchsorted(names, device)]
+    x = np.full((len(device), result.hours.shape[1], len(evidence.COLUMNS)), np.nan)
+    for f in np.unique(fold):
+        mine = fold == f
+        taught = evidence.learn(seen, result, ~mine if len(names) > 1 else mine)
+        x[mine] = evidence.evidence(taught, _rows_of(seen, mine))
+    return x
+
+
+def _weights(result: Outcomes, last_horizon_h: float) -> Floats:
+    """Return the weight of each row and component, 0 where it is left out; [m, k].
+
+    Of components with a failure near, and of the others, every n-th is taken and counts n times.
+    """
+    near = result.failed & (result.hours <= 1.5 * last_horizon_h)
+    weight = np.zeros(near.shape)
+    quiet = min(MAX_QUIET, QUIET_SHARE * len(np.unique(result.episode)))
+    for part, most in ((near, MAX_NEAR), (~near, quiet)):
+        stride = max(1, -(-int(part.sum()) // most))
+        order = np.cumsum(part.reshape(-1)).reshape(part.shape)
+        weight[part & (order % stride == 0)] = stride
+    return weight
+
+
+def _take(result: Outcomes, at: NDArray[np.int64]) -> Outcomes:
+    return type(result)(
+        hours=result.hours[at], failed=result.failed[at], episode=result.episode[at]
+    )
+
+
+def _rows_of(seen: evidence.Sighted, at: NDArray[np.bool_]) -> evidence.Sighted:
+    return type(seen)(
+        z=seen.z[at],
+        heard=seen.heard[at],
+        hours_since=seen.hours_since[at],
+        age_h=seen.age_h[at],
+        device=seen.device[at],
+        reach_h=seen.reach_h,
+    )
