@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Final
@@ -66,11 +67,13 @@ class MqttLink:
         """Hand a message over; at QoS 1, return when the broker has it (which proves nothing)."""
         with _translated():
             await self._client.publish(said.topic, said.payload, qos=said.qos, retain=said.retain)
+        _heed_cancellation()
 
     async def subscribe(self, topic_filter: str) -> None:
         """Ask for what matches the filter, at QoS 0."""
         with _translated():
             await self._client.subscribe(topic_filter, qos=0)
+        _heed_cancellation()
 
     async def heard(self) -> AsyncIterator[Heard]:
         """Give what arrives."""
@@ -78,6 +81,13 @@ class MqttLink:
             async for message in self._client.messages:
                 if isinstance(message.payload, bytes):
                     yield Heard(topic=message.topic.value, payload=message.payload)
+
+
+def _heed_cancellation() -> None:
+    """Stop where we were told to: up to Python 3.11 aiomqtt's `wait_for` may swallow that."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 @contextmanager

@@ -153,8 +153,10 @@ async def standing_in(broker: BrokerConfig, tenant: str) -> AsyncIterator[StandI
         try:
             yield stand_in
         finally:
-            task.cancel()
-            await asyncio.wait([task])
+            # Up to Python 3.11 `asyncio.wait_for`, inside aiomqtt, may swallow a cancellation.
+            while not task.done():
+                task.cancel()
+                await asyncio.wait([task], timeout=0.1)
 
 
 @pytest.fixture
