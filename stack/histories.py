@@ -77,7 +77,7 @@ def _findings(simulated: Simulated, spec: FeatureSpec) -> Findings:
 
 
 def _looked_at(truth: Truth) -> bool:
-    return truth.failed_ms is not None or truth.repaired_ms is not None
+    return truth.repaired_ms is not None
 
 
 def _found(truth: Truth, places: dict[str, int], spec: FeatureSpec) -> tuple[int, int, int, int]:

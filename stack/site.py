@@ -53,6 +53,13 @@ def prepare_database(home: DataDir, postgres: EmbeddedPostgres, tenant: str) -> 
     return Site(owner_url=owner_url, app_url=app_url, timescaledb=timescaledb, password=password)
 
 
+def storage_line(ready: Site, postgres_version: int) -> str:
+    """Say which storage is in use."""
+    if ready.timescaledb:
+        return f"storage: timescaledb {ready.timescaledb} on postgresql {postgres_version}"
+    return f"storage: postgresql {postgres_version} (TimescaleDB not found)"
+
+
 def seed_network(app_url: str, tenant: str) -> None:
     """Make the demonstration's service network, where there is none."""
     with (

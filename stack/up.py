@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from contextlib import ExitStack
@@ -17,18 +16,18 @@ from psycopg.rows import dict_row
 from foremend.errors import ForemendError
 from simulators.demo import MACHINES, PRINTERS
 from stack import site, summary
-from stack.command import Command, spawn
+from stack.command import spawn
 from stack.embedded.broker import EmbeddedBroker
 from stack.embedded.datadir import open_data_dir
 from stack.embedded.ports import claim_port
 from stack.embedded.postgres import EmbeddedPostgres
-from stack.restarts import Terms
 from stack.service import Event, Kind, Service
+from stack.services import foremend_command, foremend_service, service_environment
 from stack.story import SQL, Teller
 from stack.supervise import Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from stack.embedded.datadir import DataDir
     from stack.summary import Summary
@@ -87,17 +86,9 @@ class System:
         return "timescaledb" if self.site.timescaledb else "postgresql"
 
     def environment(self) -> dict[str, str]:
-        """Give what every service of this system is told; secrets go by environment alone."""
-        login = self.broker.services
-        return {
-            "FOREMEND_DATA_DIR": str(self.home.path),
-            "FOREMEND_TENANT": self.options.tenant,
-            "FOREMEND_DATABASE_URL": self.site.app_url,
-            "FOREMEND_OWNER_URL": self.site.owner_url,
-            "FOREMEND_BROKER_HOST": self.broker.host,
-            "FOREMEND_BROKER_PORT": str(self.broker.port),
-            "FOREMEND_BROKER_USER": login.user,
-            "FOREMEND_BROKER_PASSWORD": login.password,
+        """Give what every service of this system is told."""
+        told = service_environment(self.home, self.site, self.broker, tenant=self.options.tenant)
+        return told | {
             "FOREMEND_API_PORT": str(self.api_port),
             "FOREMEND_TRUTH_FILE": str(self.fleet_folder / "truth.jsonl"),
             # A webhook of the demonstration goes to a program on this machine.
@@ -107,7 +98,7 @@ class System:
     def train(self) -> None:
         """Have a model for each family, training in a process of its own where there is none."""
         argv = ("train", "--simulated", str(self.options.histories), "--if-missing")
-        command = _foremend(argv, self.environment())
+        command = foremend_command(argv, self.environment())
         process = spawn(command, stdout=sys.stderr.fileno())
         self.supervisor.run(lambda: process.poll() is not None, every=0.2)
         if process.poll() is None:
@@ -119,7 +110,7 @@ class System:
     def start_services(self) -> None:
         """Start every service, each in a process of its own."""
         told = self.environment()
-        self.supervisor.start([_service(name, told) for name in SERVICES])
+        self.supervisor.start([foremend_service(name, told) for name in SERVICES])
 
     def start_fleet(self) -> None:
         """Let the simulated devices and people begin."""
@@ -127,7 +118,7 @@ class System:
             "FOREMEND_CREW_TOKEN": site.crew_token(self.site.app_url, self.options.tenant)
         }
         argv = ("--scale", str(self.options.scale), "--seed", str(self.options.seed))
-        self.supervisor.start([_service(FLEET, told, *argv)])
+        self.supervisor.start([foremend_service(FLEET, told, *argv)])
 
     def follow(self) -> Summary:
         """Tell the story until it is over; gives what it came to."""
@@ -221,7 +212,7 @@ def up(options: Options, tell: Callable[[str], None]) -> Summary | None:
 
 def _run(system: System) -> Summary | None:
     tell, options = system.tell, system.options
-    tell(_storage_line(system))
+    tell(site.storage_line(system.site, system.postgres.version))
     tell(f"broker: {system.broker.program.kind.value} on {system.broker.host}:{system.broker.port}")
     site.seed_network(system.site.app_url, options.tenant)
     system.train()
@@ -240,14 +231,6 @@ def _run(system: System) -> Summary | None:
     return system.follow()
 
 
-def _storage_line(system: System) -> str:
-    if system.site.timescaledb:
-        return (
-            f"storage: timescaledb {system.site.timescaledb}, PostgreSQL {system.postgres.version}"
-        )
-    return f"storage: postgresql {system.postgres.version} (TimescaleDB not found)"
-
-
 @dataclass(slots=True)
 class _Notes:
     """Tells of services only what a person should know: deaths and returns."""
@@ -259,21 +242,6 @@ class _Notes:
             self.tell(f"{event.service} ended unexpectedly (status {event.status}); restarting it")
         elif event.kind is Kind.RESTARTED:
             self.tell(f"{event.service} is started again")
-
-
-def _service(name: str, told: Mapping[str, str], *argv: str) -> Service:
-    return Service(
-        name=name,
-        command=lambda: _foremend((name, *argv), told),
-        terms=Terms(patience=30),
-    )
-
-
-def _foremend(argv: tuple[str, ...], told: Mapping[str, str]) -> Command:
-    return Command(
-        argv=(sys.executable, "-m", "stack", *argv),
-        env={**os.environ, **told, "PYTHONUNBUFFERED": "1"},
-    )
 
 
 def _own_rss_mb() -> float:
