@@ -179,5 +179,5 @@ class OutboxLife(RuleBasedStateMachine):
             reference.keep(Rank.GAP, payload=message.payload)
 
 
-OutboxLife.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+OutboxLife.TestCase.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
 TestOutboxLife = OutboxLife.TestCase

@@ -1,0 +1,213 @@
+"""The outbox's file through damage, a full disk, other processes and other versions."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge_agent.eviction import Bounds
+from edge_agent.framing import data_draft
+from edge_agent.messages import Settlement
+from edge_agent.outbox import Grouping, open_outbox, serving
+from edge_agent.source import Frame
+from edge_agent.sqlite_file import OutboxInUse, OutboxUnavailable
+from edge_agent.sqlite_store import DEAD_LETTERS, SqliteStore
+from edge_agent.store import Append
+from foremend import wire
+from foremend.clock import ManualClock
+from foremend.errors import ConfigurationError
+from foremend.wire import Up
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge_agent.messages import Draft
+
+NOW = ManualClock(1_000)
+
+
+def frame(ts_ms: int = 0, width: int = 1) -> Draft:
+    return data_draft([Frame(ts_ms=ts_ms, values=(1.5,) * width)], "schema")
+
+
+def append(*drafts: Draft) -> Append:
+    return Append(device="d1", bounds=Bounds(), drafts=drafts)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "outbox.db"
+
+
+def a_used_outbox(path: Path) -> None:
+    store = SqliteStore.open(path, NOW)
+    store.begin("d1", "boot1", b"birth1")
+    store.commit([append(*(frame(ts) for ts in range(500)))])
+    store.close()
+
+
+def scribble(path: Path) -> None:
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(size // 4)
+        file.write(b"\xa5" * (size // 2))
+
+
+@pytest.mark.parametrize("damage", ["scribbled", "replaced"])
+def test_a_damaged_file_is_set_aside_and_the_loss_is_told(path: Path, damage: str) -> None:
+    a_used_outbox(path)
+    if damage == "scribbled":
+        scribble(path)
+    else:
+        path.write_bytes(b"this is no database" * 100)
+    damaged = path.read_bytes()
+
+    store = SqliteStore.open(path, NOW)
+    change = store.begin("d1", "boot2", b"birth2")
+
+    assert store.set_aside is not None
+    assert store.set_aside.read_bytes() == damaged
+    [message] = store.pending("d1", None, 9)
+    gap = wire.decode_up(Up.EVENT, message.payload)
+    assert isinstance(gap, wire.Event)
+    assert (gap.code, gap.details) == ("gap", {"reason": "outbox_corrupt"})
+    assert (change.gaps, change.depth.messages) == (1, 1)
+    store.close()
+
+
+def test_a_sound_file_is_kept_as_it_is(path: Path) -> None:
+    a_used_outbox(path)
+
+    store = SqliteStore.open(path, NOW)
+    change = store.begin("d1", "boot2", b"birth2")
+
+    assert store.set_aside is None
+    assert (change.depth.messages, change.gaps) == (500, 0)
+    store.close()
+
+
+def test_a_second_process_is_told_that_the_outbox_is_in_use(path: Path) -> None:
+    a_used_outbox(path)
+    store = SqliteStore.open(path, NOW)
+    store.begin("d1", "boot2", b"birth2")
+    program = (
+        "import sys; from pathlib import Path; from edge_agent.sqlite_store import SqliteStore\n"
+        "SqliteStore.open(Path(sys.argv[1]), int)"
+    )
+
+    other = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False
+    )
+
+    assert OutboxInUse.__name__ in other.stderr
+    assert "Another process uses this outbox" in other.stderr
+    assert len(store.pending("d1", None, 9)) == 9
+    store.close()
+
+
+def test_a_file_of_a_newer_agent_is_left_alone(path: Path) -> None:
+    store = SqliteStore.open(path, NOW)
+    store._file._connection.execute("PRAGMA user_version = 99")
+    store.close()
+
+    with pytest.raises(ConfigurationError, match="update this agent"):
+        SqliteStore.open(path, NOW)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def fill_up(store: SqliteStore) -> None:
+    [(pages,)] = store._file._connection.execute("PRAGMA page_count").fetchall()
+    store._file._connection.execute(f"PRAGMA max_page_count = {pages}")
+
+
+def make_room(store: SqliteStore) -> None:
+    store._file._connection.execute("PRAGMA max_page_count = 1000000")
+
+
+def test_on_a_full_disk_a_commit_fails_whole_and_numbers_go_on_without_a_hole(path: Path) -> None:
+    store = SqliteStore.open(path, NOW)
+    store.begin("d1", "boot1", b"birth1")
+    store.commit([append(frame())])
+    fill_up(store)
+    with pytest.raises(OutboxUnavailable):
+        store.commit([append(*(frame(ts, width=200) for ts in range(20)))])
+    assert len(store.pending("d1", None, 99)) == 1
+
+    make_room(store)
+    store.commit([append(frame(), frame())])
+
+    assert [m.key.seq for m in store.pending("d1", None, 99)] == [0, 1, 2]
+    store.close()
+
+
+async def test_agents_wait_for_a_full_disk_and_lose_nothing(path: Path) -> None:
+    store = SqliteStore.open(path, NOW)
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        async with serving(
+            store, executor=executor, grouping=Grouping(within_s=0.001, retry_s=0.001)
+        ) as file:
+            outbox = file.device("d1")
+            await outbox.begin("boot1", b"birth1")
+            await file.call(lambda _: fill_up(store))
+            kept = outbox.append(*(frame(ts, width=200) for ts in range(20)))
+            done, _ = await asyncio.wait([kept], timeout=0.05)
+            assert not done
+            assert outbox.uncommitted == 20
+
+            await file.call(lambda _: make_room(store))
+            await kept
+
+            assert len(await outbox.pending(None, 99)) == 20
+        store.close()
+
+
+async def test_what_was_appended_when_the_file_is_closed_is_on_the_disk(path: Path) -> None:
+    async with open_outbox(path, NOW, grouping=Grouping(within_s=60)) as file:
+        outbox = file.device("d1")
+        await outbox.begin("boot1", b"birth1")
+        outbox.append(frame())
+
+    store = SqliteStore.open(path, NOW)
+    store.begin("d1", "boot2", b"birth2")
+    assert len(store.pending("d1", None, 9)) == 1
+    store.close()
+
+
+async def test_many_devices_share_one_commit(path: Path) -> None:
+    commits = []
+    async with open_outbox(path, NOW, grouping=Grouping(within_s=0.05)) as file:
+        commit = file._store.commit
+        file._store.commit = lambda appends: commits.append(len(appends)) or commit(appends)  # type: ignore[method-assign]
+        outboxes = [file.device(f"d{n}") for n in range(16)]
+        for outbox in outboxes:
+            await outbox.begin("boot1", b"birth1")
+        await asyncio.gather(*(outbox.append(frame()) for outbox in outboxes))
+
+    assert commits == [16]
+
+
+def test_dead_letters_are_kept_to_look_at_up_to_a_bound(path: Path) -> None:
+    store = SqliteStore.open(path, NOW)
+    store.begin("d1", "boot1", b"birth1")
+    store.commit([append(*(frame(ts) for ts in range(DEAD_LETTERS + 5)))])
+    messages = store.pending("d1", None, DEAD_LETTERS + 5)
+    store.settle("d1", Settlement(refused=tuple((m.key, f"r{m.key.seq}") for m in messages)))
+
+    letters = store._file._connection.execute(
+        "SELECT device, boot, seq, reason, payload FROM dead_letter ORDER BY id"
+    ).fetchall()
+
+    assert len(letters) == DEAD_LETTERS
+    assert letters[-1] == (
+        "d1",
+        "boot1",
+        messages[-1].key.seq,
+        f"r{messages[-1].key.seq}",
+        messages[-1].payload,
+    )
+    store.close()
