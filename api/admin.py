@@ -19,7 +19,9 @@ _ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"
 """Without what is easily mistaken when it is read from a terminal."""
 
 
-def ensure_admin(connection: psycopg.Connection[Any], tenant: str) -> str | None:
+def ensure_admin(
+    connection: psycopg.Connection[Any], tenant: str, *, passwords: Passwords | None = None
+) -> str | None:
     """Make the tenant's one local administrator; gives the password, once.
 
     None where the tenant has one. The login is `admin`, or `admin-TENANT` where another tenant has
@@ -35,7 +37,7 @@ def ensure_admin(connection: psycopg.Connection[Any], tenant: str) -> str | None
             {
                 "tenant": tenant,
                 "login": f"{ADMIN_LOGIN}-{tenant}" if taken else ADMIN_LOGIN,
-                "password_hash": Passwords().hash(password),
+                "password_hash": (passwords or Passwords()).hash(password),
                 "role": Role.ADMIN.value,
             },
         )

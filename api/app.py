@@ -116,13 +116,13 @@ def run(settings: Settings, stop: threading.Event) -> None:
         Unavailable: the database does not answer.
     """
     pool = open_pool(settings.database_url.get_secret_value(), name="api", size=POOL)
-    with pool, _bound(settings) as listening:
+    with pool, bound(settings) as listening:
         app = create_app(settings, pool)
         if not console.vendored():
             _log.warning("the console's libraries are missing: run `make setup`")
         host, port = listening.getsockname()[:2]
         _log.info("console and API", url=f"http://{host}:{port}/")
-        _serve(app, listening, stop)
+        serve(app, listening, stop)
 
 
 class _Quiet(uvicorn.Server):
@@ -133,7 +133,8 @@ class _Quiet(uvicorn.Server):
         yield
 
 
-def _serve(app: FastAPI, listening: socket.socket, stop: threading.Event) -> None:
+def serve(app: FastAPI, listening: socket.socket, stop: threading.Event) -> None:
+    """Serve an app on an open socket until `stop` is set; streams are ended first."""
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -161,7 +162,12 @@ def server_of_app(app: FastAPI) -> Server:
 
 
 @contextlib.contextmanager
-def _bound(settings: Settings) -> Iterator[socket.socket]:
+def bound(settings: Settings) -> Iterator[socket.socket]:
+    """Listen where the settings say.
+
+    Raises:
+        ConfigurationError: the address is taken or not ours.
+    """
     host, port = settings.api_host, settings.api_port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -209,6 +215,10 @@ def _handle_errors(app: FastAPI) -> None:
         _log.error("database lost", path=request.url.path, error=str(error).strip())
         return _tell(request, problems.of_database(error))
 
+    def unforeseen(request: Request, error: Exception) -> Response:  # noqa: ARG001 - logged by uvicorn
+        return _tell(request, problems.UNFORESEEN)
+
+    app.add_exception_handler(Exception, unforeseen)
     app.add_exception_handler(ForemendError, ours)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)

@@ -107,6 +107,14 @@ _KINDS: Final[tuple[tuple[type[ForemendError], int, str, str], ...]] = (
 )
 
 
+UNFORESEEN: Final = Problem(
+    status=500,
+    code="internal",
+    title="Internal error",
+    detail="This should not have happened; the server's log says more.",
+)
+
+
 def of_error(error: ForemendError) -> Problem:
     """Give the problem for one of our errors; what has no row follows from its remedy."""
     for kind, status, code, title in _KINDS:
@@ -116,7 +124,7 @@ def of_error(error: ForemendError) -> Problem:
         return Problem(status=422, code="refused", title="Refused", detail=str(error))
     if error.remedy is Remedy.RETRY:
         return Problem(status=503, code="unavailable", title="Not available", detail=str(error))
-    return Problem(status=500, code="internal", title="Internal error", detail="see the server log")
+    return UNFORESEEN
 
 
 def of_validation(error: RequestValidationError) -> Problem:

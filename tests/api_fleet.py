@@ -157,9 +157,9 @@ FAULTS = (
 class Seeder:
     """Writes one fleet; every step is its own transaction."""
 
-    def __init__(self, url: str, tenant: str = TENANT, hours: int = HOURS) -> None:
+    def __init__(self, url: str, *, tenant: str = TENANT, step_s: int = STEP_S) -> None:
         self.connection = psycopg.connect(url, autocommit=True, row_factory=dict_row)
-        self.tenant, self.hours = tenant, hours
+        self.tenant, self.step_s, self.hours = tenant, step_s, HOURS
         self.ids: dict[str, int] = {}
         self.schemas: dict[str, int] = {}
         self.rng = np.random.default_rng(7)
@@ -236,8 +236,8 @@ class Seeder:
             START,
             self.schemas[family],
         )[0]["id"]
-        count = self.hours * 3600 // STEP_S
-        hours = np.arange(count) * STEP_S / 3600
+        count = self.hours * 3600 // self.step_s
+        hours = np.arange(count) * self.step_s / 3600
         phase = _phases(hours, family, self.rng)
         values = _values(name, hours, phase, channels, self.rng)
         columns = "device_id, ts, boot_id, seq, schema_id, phase, quality, batch_id, vals"
@@ -563,9 +563,9 @@ def write_truth(file: Path) -> None:
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
-def seed(url: str, *, tenant: str = TENANT, hours: int = HOURS, faults: bool = True) -> Seeder:
+def seed(url: str, *, step_s: int = STEP_S) -> Seeder:
     """Fill the database at `url` (runtime role) and give what filled it."""
-    seeder = Seeder(url, tenant, hours)
+    seeder = Seeder(url, step_s=step_s)
     seeder.timeline()
     families = (
         ("fdm_printer", PRINTER_CHANNELS, [f"printer-{i:02d}" for i in range(1, 13)]),
@@ -580,12 +580,12 @@ def seed(url: str, *, tenant: str = TENANT, hours: int = HOURS, faults: bool = T
             seeder.hazards(name, family)
     seeder.model("seed00000001", "fdm_printer", "champion")
     seeder.model("seed00000002", "rotating_machine", "champion")
-    for fault in sorted(FAULTS, key=lambda f: f.alert_h) if faults else ():
+    for fault in sorted(FAULTS, key=lambda f: f.alert_h):
         seeder.events(fault)
         seeder.foresee(fault)
     seeder.inspection("machine-04", 93.0)
     seeder.run("UPDATE device SET state = 'offline' WHERE name = 'printer-09'")
-    seeder.now(hours)
+    seeder.now(HOURS)
     return seeder
 
 

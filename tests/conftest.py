@@ -100,11 +100,21 @@ def migrated_template(postgres_server: EmbeddedPostgres) -> str:
     return TEMPLATE
 
 
+@pytest.fixture(scope="session")
+def new_migrated(new_database: NewDatabase, migrated_template: str) -> Callable[[], DatabaseUrls]:
+    """Make a fresh database with the whole schema, for modules that share a seeded one."""
+
+    def create() -> DatabaseUrls:
+        url = new_database(migrated_template, bootstrap.OWNER)
+        return DatabaseUrls(_as_role(url, bootstrap.OWNER), _as_role(url, bootstrap.APP))
+
+    return create
+
+
 @pytest.fixture
-def migrated_urls(new_database: NewDatabase, migrated_template: str) -> DatabaseUrls:
+def migrated_urls(new_migrated: Callable[[], DatabaseUrls]) -> DatabaseUrls:
     """A fresh database of this test's own with the whole schema, for both roles."""
-    url = new_database(migrated_template, bootstrap.OWNER)
-    return DatabaseUrls(_as_role(url, bootstrap.OWNER), _as_role(url, bootstrap.APP))
+    return new_migrated()
 
 
 def _as_role(url: str, role: str) -> str:
