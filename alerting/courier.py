@@ -6,13 +6,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from alerting.delivery import Verdict, judge
+from alerting.delivery import Answer, Verdict, judge
 from foremend.log import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from alerting.delivery import Answer, DeliveryStore, Parcel, Sender
+    from alerting.delivery import DeliveryStore, Parcel, Sender
 
 HANDS: Final = 8
 _log = get_logger(__name__)
@@ -56,7 +56,7 @@ class Courier:
     def _collect(self, store: DeliveryStore) -> int:
         back = [tried for tried in self._busy if tried.done()]
         for tried in back:
-            self._settle(store, self._busy[tried], tried.result())
+            self._settle(store, self._busy[tried], _answer(tried))
             del self._busy[tried]
         return len(back)
 
@@ -72,3 +72,12 @@ class Courier:
             attempt=parcel.attempts,
             error=outcome.error,
         )
+
+
+def _answer(tried: Future[Answer]) -> Answer:
+    """Give what a try met; one that broke is an answer too, so that it stops no other."""
+    error = tried.exception()
+    if error is None:
+        return tried.result()
+    _log.error("a way out broke", exc_info=error)
+    return Answer(error=f"{type(error).__name__}: {error}")

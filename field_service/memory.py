@@ -65,8 +65,8 @@ class MemoryInbox:
 
     def next_alert(self) -> Alert | None:
         """Give the oldest alert that nobody has acted on."""
-        waiting = sorted(set(self.world.alerts) - self.world.handled)
-        return self.world.alerts[waiting[0]] if waiting else None
+        waiting = [a for n, a in self.world.alerts.items() if n not in self.world.handled]
+        return min(waiting, key=lambda a: (a.fired_at, a.id), default=None)
 
     def handled(self, alert_id: int) -> None:
         """Mark an alert as acted upon."""

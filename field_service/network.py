@@ -87,17 +87,21 @@ def seed_network(connection: psycopg.Connection[Any], tenant: str, *, at: dateti
     """
     # Two who seed at once would both see no opening stock.
     connection.execute(_SQL["lock_network"], {"tenant": tenant})
-    for node in NETWORK:
-        connection.execute(_SQL["put_node"], {"tenant": tenant} | node._asdict())
-        for resolution in load().resolutions():
-            stock = {
-                "tenant": tenant,
-                "org_node": node.id,
-                "kit": resolution.kit.code,
-                "quantity": OPENING[node.kind],
-                "at": at,
-            }
-            connection.execute(_SQL["put_stock"], stock)
+    nodes = [{"tenant": tenant} | node._asdict() for node in NETWORK]
+    stock = [
+        {
+            "tenant": tenant,
+            "org_node": node.id,
+            "kit": resolution.kit.code,
+            "quantity": OPENING[node.kind],
+            "at": at,
+        }
+        for node in NETWORK
+        for resolution in load().resolutions()
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(_SQL["put_node"], nodes)
+        cursor.executemany(_SQL["put_stock"], stock)
 
 
 def place(

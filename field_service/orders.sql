@@ -7,9 +7,11 @@ SELECT a.id, a.tenant, a.timeline, a.device_id, a.component, a.failure_mode,
        coalesce(a.fired_at, a.opened_at) AS fired_at, a.probability, a.horizon_h, a.p10_h, a.p50_h,
        a.p90_h, a.evidence, a.model_version
 FROM alert a
-WHERE a.handled_at IS NULL AND a.state IN ('firing', 'acknowledged') AND a.kind = 'failure'
+-- One that fired counts even where it has been resolved meanwhile: everything is judged at its own
+-- instant, so that being late changes nothing.
+WHERE a.handled_at IS NULL AND a.fired_at IS NOT NULL AND a.kind = 'failure'
   AND (a.inhibited_by IS NULL OR a.inhibited_by = 'open_work_order')
-ORDER BY a.id
+ORDER BY a.fired_at, a.id
 LIMIT 1
 FOR UPDATE OF a SKIP LOCKED
 

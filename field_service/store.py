@@ -42,7 +42,7 @@ class Inbox(Protocol):
     """What waits to be acted upon."""
 
     def next_alert(self) -> Alert | None:
-        """Give the oldest firing, unmuted failure alert that nobody has acted on, locked."""
+        """Give the unmuted failure alert that fired first and that nobody has acted on, locked."""
         ...
 
     def handled(self, alert_id: int) -> None:

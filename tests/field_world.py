@@ -26,30 +26,56 @@ HOUR = timedelta(hours=1)
 Row = dict[str, Any]
 
 
-class World:
-    """One printer on a simulated timeline, and what scoring and ingest would write of it."""
+RESET = """
+DELETE FROM part_movement; DELETE FROM finding; DELETE FROM work_order_event;
+DELETE FROM work_order; DELETE FROM work_order_counter; DELETE FROM outbox;
+DELETE FROM destination; DELETE FROM silence; DELETE FROM alert_event; DELETE FROM alert;
+DELETE FROM prediction; DELETE FROM anomaly; DELETE FROM component_hazard; DELETE FROM event;
+DELETE FROM frame; DELETE FROM placement; DELETE FROM org_node;
+ALTER TABLE alert ALTER id RESTART; ALTER TABLE destination ALTER id RESTART;
+"""
 
-    def __init__(self, url: str) -> None:
-        self.connection = psycopg.connect(url, autocommit=True, row_factory=dict_row)
+
+class World:
+    """One printer on a simulated timeline, and what scoring and ingest would write of it.
+
+    `url` is the runtime role's; one world serves a module, emptied between its tests.
+    """
+
+    def __init__(self, superuser_url: str) -> None:
+        self.superuser_url = superuser_url
+        sign = "&" if "?" in superuser_url else "?"
+        self.url = f"{superuser_url}{sign}options=-c%20role%3Dforemend_app"
+        self.connection = psycopg.connect(self.url, autocommit=True, row_factory=dict_row)
         self.seq = 0
         with self.transaction():
-            self.run("INSERT INTO timeline VALUES ('sim:t', 'sim', %s)", START)
-            self.device = self.run(
-                "INSERT INTO device (tenant, timeline, name, partition, family, state)"
-                " VALUES ('demo', 'sim:t', 'printer-07', 1, 'fdm_printer', 'online') RETURNING id"
-            )[0]["id"]
-            schema = self.run(
-                "INSERT INTO channel_schema (hash, channels) VALUES ('s', '[]') RETURNING id"
-            )[0]["id"]
-            self.schema = schema
-            self.boot = self.run(
-                "INSERT INTO boot (device_id, name, booted_at, clock, schema_id, birth)"
-                " VALUES (%s, 'b', %s, 'trusted', %s, '') RETURNING id",
-                self.device,
-                START,
-                schema,
-            )[0]["id"]
-            self.run("SELECT ensure_frame_partitions(%s, %s)", START, START + 100 * 24 * HOUR)
+            self._build()
+        self.reset()
+
+    def _build(self) -> None:
+        self.run("INSERT INTO timeline VALUES ('sim:t', 'sim', %s)", START)
+        self.device = self.run(
+            "INSERT INTO device (tenant, timeline, name, partition, family, state)"
+            " VALUES ('demo', 'sim:t', 'printer-07', 1, 'fdm_printer', 'online') RETURNING id"
+        )[0]["id"]
+        self.schema = self.run(
+            "INSERT INTO channel_schema (hash, channels) VALUES ('s', '[]') RETURNING id"
+        )[0]["id"]
+        self.boot = self.run(
+            "INSERT INTO boot (device_id, name, booted_at, clock, schema_id, birth)"
+            " VALUES (%s, 'b', %s, 'trusted', %s, '') RETURNING id",
+            self.device,
+            START,
+            self.schema,
+        )[0]["id"]
+        self.run("SELECT ensure_frame_partitions(%s, %s)", START, START + 24 * HOUR)
+
+    def reset(self) -> None:
+        """Empty what a test may have filled, and seed the network again."""
+        with psycopg.connect(self.superuser_url, autocommit=True) as superuser:
+            superuser.execute(RESET)
+            superuser.execute("UPDATE timeline SET now_at = %s", [START])
+        with self.transaction():
             seed_network(self.connection, "demo", at=START)
             place(
                 self.connection,
@@ -58,6 +84,9 @@ class World:
                 org_node="na-lakeside",
                 at=START,
             )
+
+    def close(self) -> None:
+        self.connection.close()
 
     def transaction(self, tenant: str = EVERY_TENANT) -> Any:
         return transaction(self.connection, tenant=tenant)

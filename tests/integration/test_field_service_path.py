@@ -21,17 +21,23 @@ if TYPE_CHECKING:
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
-@pytest.fixture
-def world(migrated_urls: Any) -> Iterator[World]:
-    made = World(migrated_urls.app)
+@pytest.fixture(scope="module")
+def home(new_database: Any, migrated_template: str) -> Iterator[World]:
+    made = World(new_database(migrated_template, "foremend_owner"))
     yield made
-    made.connection.close()
+    made.close()
 
 
 @pytest.fixture
-def services(migrated_urls: Any) -> Iterator[None]:
+def world(home: World) -> Iterator[World]:
+    yield home
+    home.reset()
+
+
+@pytest.fixture
+def services(world: World) -> Iterator[None]:
     """Run both services as the supervisor would, each in a thread."""
-    settings = Settings(database_url=migrated_urls.app, allow_private_destinations=True)
+    settings = Settings(database_url=world.url, allow_private_destinations=True)
     stop, failures = threading.Event(), []
 
     def run(service: Callable[[Settings, threading.Event], None]) -> None:

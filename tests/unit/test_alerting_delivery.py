@@ -163,6 +163,15 @@ def test_the_last_failed_try_makes_a_dead_letter_with_its_error() -> None:
     assert [attempt for _, attempt in doors.tried] == list(range(1, TRIES + 1))
 
 
+def test_a_way_that_breaks_is_tried_again_and_stops_no_other() -> None:
+    doors = Doors({2: Answer(status=200)})
+    courier, store = Courier(sender=doors, chance=lambda: 0.5), outbox(1, 2)
+    carry(courier, store, until={2})
+    courier.close(store)
+    assert store.next_at[1] > store.now
+    assert store.dead == {}
+
+
 def test_a_try_that_is_never_settled_comes_back_when_its_lease_ends() -> None:
     store = outbox(1)
     assert [p.attempts for p in store.claim(8, ())] == [1]

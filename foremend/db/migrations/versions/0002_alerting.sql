@@ -32,7 +32,7 @@ CREATE TABLE alert (
 CREATE UNIQUE INDEX one_open_alert ON alert (timeline, device_id, kind, component, failure_mode)
     WHERE state <> 'resolved';
 CREATE INDEX alert_device ON alert (device_id, id);
-CREATE INDEX alert_unhandled ON alert (id) WHERE handled_at IS NULL AND state IN ('firing', 'acknowledged');
+CREATE INDEX alert_unhandled ON alert (fired_at, id) WHERE handled_at IS NULL AND fired_at IS NOT NULL;
 
 CREATE TABLE alert_event (
     id int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
