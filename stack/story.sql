@@ -51,5 +51,7 @@ SELECT (SELECT coalesce(sum(h.pos - coalesce(c.output_pos, 0)), 0)
         FROM partition_head h
         LEFT JOIN scoring_cursor c ON c.partition = h.partition AND c.consumer = 'live')
      + (SELECT count(*) FROM prediction WHERE handled_at IS NULL)
-     + (SELECT count(*) FROM alert WHERE handled_at IS NULL AND state = 'firing' AND kind = 'failure')
+     + (SELECT count(*) FROM alert
+        WHERE handled_at IS NULL AND fired_at IS NOT NULL AND kind = 'failure'
+          AND (inhibited_by IS NULL OR inhibited_by = 'open_work_order'))
        AS lag
