@@ -147,8 +147,10 @@ def _unforeseen(fault: Fault) -> FaultOutcome:
 
 
 def _judge_order(order: Order, faults: Sequence[Fault]) -> JudgedOrder:
-    fault = next((fault for fault in faults if fault.covers(order)), None)
-    if fault is None:
+    covered = [fault for fault in faults if fault.covers(order)]
+    if not covered:
         return JudgedOrder(order=order, outcome=OrderOutcome.FALSE, fault=None)
-    outcome = OrderOutcome.TRUE if fault.foreseen_by(order) else OrderOutcome.LATE
-    return JudgedOrder(order=order, outcome=outcome, fault=fault)
+    ahead = next((fault for fault in covered if fault.foreseen_by(order)), None)
+    if ahead is None:
+        return JudgedOrder(order=order, outcome=OrderOutcome.LATE, fault=covered[0])
+    return JudgedOrder(order=order, outcome=OrderOutcome.TRUE, fault=ahead)

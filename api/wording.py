@@ -146,7 +146,7 @@ def percent(share: float | None) -> str:
         return "<1%"
     if 0.99 < share < 1:  # noqa: PLR2004 - ninety-nine
         return ">99%"
-    return f"{round(100 * share)}%"
+    return f"{100 * share:.0f}%"
 
 
 def change(percent_change: float | None) -> str:
