@@ -82,24 +82,41 @@ WITH moved AS (
     UPDATE alert
     SET state = %(state)s, inhibited_by = %(muted_by)s, hits = %(hits)s, misses = %(misses)s,
         below_since = %(below_since)s, fired_at = %(fired_at)s, updated_at = %(updated_at)s,
-        resolved_at = %(resolved_at)s
+        resolved_at = %(resolved_at)s,
+        -- The newest evaluation above the threshold is what an alert shows.
+        probability = CASE WHEN %(above)s THEN %(probability)s::real ELSE probability END,
+        horizon_h = CASE WHEN %(above)s THEN %(horizon_h)s::real ELSE horizon_h END,
+        p10_h = CASE WHEN %(above)s THEN %(p10_h)s::real ELSE p10_h END,
+        p50_h = CASE WHEN %(above)s THEN %(p50_h)s::real ELSE p50_h END,
+        p90_h = CASE WHEN %(above)s THEN %(p90_h)s::real ELSE p90_h END,
+        prediction_id = CASE WHEN %(above)s THEN %(prediction_id)s::int8 ELSE prediction_id END,
+        model_version = CASE WHEN %(above)s THEN %(model_version)s::text ELSE model_version END,
+        evidence = CASE WHEN %(above)s THEN %(evidence)s::jsonb ELSE evidence END
     WHERE timeline = %(timeline)s AND device_id = %(device_id)s AND kind = %(kind)s
       AND component = %(component)s AND failure_mode = %(failure_mode)s AND state <> 'resolved'
     RETURNING id, tenant
-), noted AS (
-    INSERT INTO alert_event (alert_id, tenant, at, actor, action, reason, params)
-    SELECT id, tenant, %(at)s, 'alerting', %(action)s, %(reason)s, %(params)s
-    FROM moved WHERE %(noted)s
 )
-SELECT id FROM moved
+INSERT INTO alert_event (alert_id, tenant, at, actor, action, reason, params)
+SELECT id, tenant, %(at)s, 'alerting', %(action)s, %(reason)s, %(params)s FROM moved
+RETURNING alert_id AS id
 
--- name: evidence
--- The newest evaluation above the threshold is what an alert shows.
+-- name: keep
+-- An evaluation that changes nothing worth an event; many are written at once.
 UPDATE alert
-SET probability = %(probability)s, horizon_h = %(horizon_h)s, p10_h = %(p10_h)s, p50_h = %(p50_h)s,
-    p90_h = %(p90_h)s, prediction_id = %(prediction_id)s, model_version = %(model_version)s,
-    evidence = %(evidence)s
-WHERE id = %(id)s
+SET state = %(state)s, inhibited_by = %(muted_by)s, hits = %(hits)s, misses = %(misses)s,
+    below_since = %(below_since)s, fired_at = %(fired_at)s, updated_at = %(updated_at)s,
+    resolved_at = %(resolved_at)s,
+    -- The newest evaluation above the threshold is what an alert shows.
+    probability = CASE WHEN %(above)s THEN %(probability)s::real ELSE probability END,
+    horizon_h = CASE WHEN %(above)s THEN %(horizon_h)s::real ELSE horizon_h END,
+    p10_h = CASE WHEN %(above)s THEN %(p10_h)s::real ELSE p10_h END,
+    p50_h = CASE WHEN %(above)s THEN %(p50_h)s::real ELSE p50_h END,
+    p90_h = CASE WHEN %(above)s THEN %(p90_h)s::real ELSE p90_h END,
+    prediction_id = CASE WHEN %(above)s THEN %(prediction_id)s::int8 ELSE prediction_id END,
+    model_version = CASE WHEN %(above)s THEN %(model_version)s::text ELSE model_version END,
+    evidence = CASE WHEN %(above)s THEN %(evidence)s::jsonb ELSE evidence END
+WHERE timeline = %(timeline)s AND device_id = %(device_id)s AND kind = %(kind)s
+  AND component = %(component)s AND failure_mode = %(failure_mode)s AND state <> 'resolved'
 
 -- name: predictions_handled
 UPDATE prediction SET handled_at = now() WHERE id = ANY (%(ids)s)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _SQL: Final = Queries.load("alerting", "alerts.sql")
 
 
-class SilenceRefused(ForemendError):  # noqa: N818 - names a state
+class SilenceRefused(ForemendError):
     """This silence cannot be kept."""
 
     remedy = Remedy.REJECT

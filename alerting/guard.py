@@ -25,7 +25,7 @@ _SIX_TO_FOUR: Final = IPv6Network("2002::/16")
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 
 
-class DestinationRefused(ForemendError):  # noqa: N818 - names a state
+class DestinationRefused(ForemendError):
     """The address is not one that webhooks may go to."""
 
     remedy = Remedy.REJECT

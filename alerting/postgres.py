@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from psycopg.rows import dict_row
@@ -12,7 +13,6 @@ from alerting.notices import notices
 from alerting.rows import alert_columns, evaluation_of_anomaly, evaluation_of_prediction
 from alerting.store import Due
 from alerting.values import (
-    Action,
     AlertKind,
     AlertState,
     Context,
@@ -21,7 +21,6 @@ from alerting.values import (
     Mute,
     Reason,
     Silence,
-    Word,
 )
 from foremend.db import Queries
 from foremend.outbox import enqueue
@@ -81,8 +80,12 @@ class PostgresAlerts:
 
     def save(self, changes: Sequence[Change], handled: Sequence[Evaluation]) -> None:
         """Write changes in their order, tell who asked to be told, and mark rows as handled."""
-        for change in changes:
-            self._write(change)
+        for quiet, run in groupby(changes, _unremarkable):
+            if quiet:
+                self._cursor.executemany(_SQL["keep"], [_columns(change) for change in run])
+            else:
+                for change in run:
+                    self._write(change)
         predictions = [e.row_id for e in handled if e.group.kind is AlertKind.FAILURE]
         anomalies = [e.row_id for e in handled if e.group.kind is AlertKind.INSPECTION]
         if predictions:
@@ -93,16 +96,8 @@ class PostgresAlerts:
             self._cursor.execute(_SQL["tell"])
 
     def _write(self, change: Change) -> None:
-        columns = alert_columns(change) | {
-            "params": Jsonb(change.params),
-            "noted": change.decision.reason not in _UNREMARKABLE or _remuted(change),
-        }
-        rows = self._rows("open" if change.before is None else "move", **columns)
-        alert_id = rows[0]["id"]
-        evaluation = change.evaluation
-        if change.before is not None and evaluation and evaluation.word is Word.ABOVE:
-            self._cursor.execute(_SQL["evidence"], columns | {"id": alert_id})
-        for notice in notices(alert_id, change):
+        (row,) = self._rows("open" if change.before is None else "move", **_columns(change))
+        for notice in notices(row["id"], change):
             enqueue(
                 self._connection,
                 tenant=change.context.tenant,
@@ -133,9 +128,17 @@ class PostgresAlerts:
         return self._cursor.execute(_SQL[block], parameters).fetchall()
 
 
-def _remuted(change: Change) -> bool:
-    before = change.before.muted_by if change.before else None
-    return before is not change.after.muted_by or change.decision.action is Action.REMUTE
+def _unremarkable(change: Change) -> bool:
+    """Tell whether a change is worth no event and no notice: the same again, as loud as before."""
+    return (
+        change.before is not None
+        and change.decision.reason in _UNREMARKABLE
+        and change.before.muted_by is change.after.muted_by
+    )
+
+
+def _columns(change: Change) -> dict[str, Any]:
+    return alert_columns(change) | {"params": Jsonb(change.params)}
 
 
 def _group(row: dict[str, Any]) -> Group:

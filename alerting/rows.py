@@ -96,6 +96,7 @@ def _evidence(change: Change) -> dict[str, Any]:
     names = ("probability", "horizon_h", "p10_h", "p50_h", "p90_h", "model_version")
     is_prediction = seen is not None and change.group.kind is AlertKind.FAILURE
     return {name: getattr(seen, name, None) for name in names} | {
+        "above": seen is not None and seen.word is Word.ABOVE,
         "prediction_id": seen.row_id if seen and is_prediction else None,
         "evidence": Jsonb(list(seen.evidence) if seen else []),
     }

@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 
-class InvalidAsk(ForemendError):  # noqa: N818 - names a state
+class InvalidAsk(ForemendError):
     """What came with the action cannot be understood."""
 
     remedy = Remedy.REJECT

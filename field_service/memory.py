@@ -13,6 +13,7 @@ from field_service.strategy import Tally
 from field_service.values import OVER, Verified
 from field_service.verify import Signals
 from foremend.errors import Conflict, NotFound
+from foremend.values import AsFound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -166,7 +167,8 @@ class MemoryFacts:
                 finding.verified or Verified.NO_TELEMETRY
             )
             same = (finding.tenant, finding.failure_mode) == (tenant, failure_mode)
-            if same and strategy is not None and judged is not None:
+            repair = finding.as_found is not AsFound.NO_FAULT_FOUND
+            if same and repair and strategy is not None and judged is not None:
                 counts[strategy][judged] += 1
         return {s: Tally(*pair) for s, pair in counts.items()}
 

@@ -181,7 +181,12 @@ def following(order: Order) -> Strategy | None:
 
 def allowed(order: Order) -> tuple[Action, ...]:
     """Give what a person may ask of the order as it stands."""
-    return tuple(a for a in Action if a in FOR_PEOPLE and order.state in TABLE[a][0])
+    told = order.state is State.VERIFYING and order.as_found is not None
+    return tuple(
+        a
+        for a in Action
+        if a in FOR_PEOPLE and order.state in TABLE[a][0] and not (told and a is Action.FIT)
+    )
 
 
 def _refusal(order: Order, action: Action, ask: Ask) -> Reason | None:

@@ -112,7 +112,7 @@ SELECT w.strategy, count(*) FILTER (WHERE f.verified = 'recovered') AS fixed,
        count(*) FILTER (WHERE f.verified = 'not_recovered') AS not_fixed
 FROM finding f JOIN work_order w ON w.id = f.work_order_id
 WHERE f.tenant = %(tenant)s AND f.failure_mode = %(failure_mode)s AND w.strategy IS NOT NULL
-  AND f.verified IN ('recovered', 'not_recovered')
+  AND f.verified IN ('recovered', 'not_recovered') AND f.as_found <> 'no_fault_found'
 GROUP BY w.strategy
 
 -- name: signals

@@ -29,7 +29,7 @@ REOPENED: Final = "work_order.reopened"
 MOVED: Final = "work_order.moved"
 
 
-class MoveRefused(ForemendError):  # noqa: N818 - names a state
+class MoveRefused(ForemendError):
     """The order may not make this move."""
 
     remedy = Remedy.REJECT

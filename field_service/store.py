@@ -114,7 +114,7 @@ class Facts(Protocol):
         ...
 
     def outcomes(self, tenant: str, failure_mode: str) -> Mapping[Strategy, Tally]:
-        """Give the repairs that telemetry has judged, by strategy."""
+        """Give the repairs that telemetry has judged, by strategy; finding no fault is none."""
         ...
 
     def sources(self, tenant: str, org_node: str | None, kit: str) -> Sequence[Source]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from field_service.values import Verified
+from foremend.values import AsFound
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -87,10 +88,13 @@ def verify(order: Order, signals: Signals, now: datetime) -> Decision:
 
     The watch lasts from `fitted_at` until the device has been seen running for as long as from
     there to `verify_until`; what is not settled after four times that is closed without a verdict
-    or, where the device stands in error, reopened.
+    or, where the device stands in error, reopened. Where somebody looked and found no fault, the
+    model's opinion, which sent him there, does not count against his.
     """
     fitted = order.fitted_at or order.state_at
     watch = (order.verify_until or fitted) - fitted
+    if order.as_found is AsFound.NO_FAULT_FOUND:
+        signals = replace(signals, hazard=0.0, hazard_at=now)
     action, reason = _decide(signals, fitted, watch, now)
     return Decision(action=action, reason=reason)
 

@@ -173,12 +173,12 @@ def looked_at(stage: Stage) -> Order | None:
         return None if order is None else look_at(desk, order)
 
 
-def repaired(stage: Stage, verified: Verified | None = None) -> Order:
+def repaired(stage: Stage, verified: Verified | None = None, as_found: str = "degraded") -> Order:
     opened(stage)
     for action in ("accept", "ship", "start"):
         move(stage, action)
     stage.later(5)
-    order = move(stage, "fit", as_found="degraded", note="worn")
+    order = move(stage, "fit", as_found=as_found, note="worn")
     if verified is not None:
         with stage.desk() as desk:
             desk.findings.judge(order.id, verified)
@@ -288,6 +288,12 @@ def test_a_finding_is_written_once_an_attempt_and_judged_once(stage: Stage) -> N
         assert desk.facts.outcomes("demo", "fan_wear") == {Strategy.SELF_REPAIR: Tally(1, 0)}
         assert desk.facts.outcomes("demo", "belt_wear") == {}
     assert (order.as_found, order.fitted_at) == (AsFound.DEGRADED, START + 5 * HOUR)
+
+
+def test_finding_no_fault_counts_for_no_strategy(stage: Stage) -> None:
+    repaired(stage, Verified.RECOVERED, as_found="no_fault_found")
+    with stage.desk() as desk:
+        assert desk.facts.outcomes("demo", "fan_wear") == {}
 
 
 def test_the_ledger_is_read_as_it_was_written(stage: Stage) -> None:

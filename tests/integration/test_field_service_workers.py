@@ -76,7 +76,7 @@ def counts(world: World) -> dict[str, int]:
     return {t: len(world.query(f"SELECT 1 FROM {t}")) for t in tables}
 
 
-class Killed(Exception):  # noqa: N818 - names what happened
+class Killed(Exception):
     """The worker is dead."""
 
 

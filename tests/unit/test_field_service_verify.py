@@ -84,6 +84,15 @@ def test_what_is_written_beside_the_finding(
     assert verify(VERIFYING, signals, START + hours * HOUR).verdict is verdict
 
 
+def test_the_model_does_not_overrule_somebody_who_looked_and_found_nothing() -> None:
+    looked = replace(VERIFYING, as_found=AsFound.NO_FAULT_FOUND)
+    risky = replace(WELL, hazard=0.9)
+    decision = verify(looked, risky, START + 7 * HOUR)
+    assert (decision.action, decision.reason) == (Action.CLOSE, Reason.RECOVERED)
+    failed = replace(risky, failed_again_at=START + HOUR)
+    assert verify(looked, failed, START + 7 * HOUR).reason is Reason.FAILED_AGAIN
+
+
 instants = st.none() | st.floats(-10, 50).map(lambda h: START + h * HOUR)
 anything = st.builds(
     Signals,
