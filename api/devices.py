@@ -94,7 +94,8 @@ class Hazard(BaseModel):
     component: str
     failure_mode: str
     ts: datetime
-    probability: float
+    probability: float | None
+    """Null where the model abstains."""
     horizon_h: float
     p10_h: float | None
     p50_h: float | None

@@ -43,7 +43,7 @@ WHERE c.device_id = %(device_id)s
 ORDER BY c.instance
 
 -- name: hazards
-SELECT component, failure_mode, ts, probability, horizon_h, p10_h, p50_h, p90_h, model_version, abstained
+SELECT component, failure_mode, ts, NULLIF(probability, 'NaN') AS probability, horizon_h, p10_h, p50_h, p90_h, model_version, abstained
 FROM component_hazard
 WHERE device_id = %(device_id)s
 ORDER BY (abstained IS NOT NULL), probability DESC, component, failure_mode

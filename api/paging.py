@@ -23,7 +23,7 @@ Item = TypeVar("Item")
 Key = str | int
 
 
-class BadCursor(ForemendError):  # noqa: N818 - names a state
+class BadCursor(ForemendError):
     """The cursor is not one that this list gave out: begin again without it."""
 
     remedy = Remedy.REJECT

@@ -20,49 +20,49 @@ MEDIA_TYPE: Final = "application/problem+json"
 _TYPE: Final = "urn:foremend:problem:"
 
 
-class SignInRequired(ForemendError):  # noqa: N818 - names a state
+class SignInRequired(ForemendError):
     """Sign in first, or send a bearer token."""
 
     remedy = Remedy.REJECT
 
 
-class Forbidden(ForemendError):  # noqa: N818 - names a state
+class Forbidden(ForemendError):
     """This account's role does not allow it."""
 
     remedy = Remedy.REJECT
 
 
-class ForeignForm(ForemendError):  # noqa: N818 - names a state
+class ForeignForm(ForemendError):
     """The request did not come from a page of this console: load the page again and retry."""
 
     remedy = Remedy.REJECT
 
 
-class TooManyAttempts(ForemendError):  # noqa: N818 - names a state
+class TooManyAttempts(ForemendError):
     """Too many failed attempts: wait a quarter of an hour."""
 
     remedy = Remedy.RETRY
 
 
-class VersionRequired(ForemendError):  # noqa: N818 - names a state
+class VersionRequired(ForemendError):
     """Say which version you decide on: send If-Match with the ETag that was read."""
 
     remedy = Remedy.REJECT
 
 
-class VersionPassed(ForemendError):  # noqa: N818 - names a state
+class VersionPassed(ForemendError):
     """It has changed since it was read: load it again and decide anew."""
 
     remedy = Remedy.REJECT
 
 
-class BadRequest(ForemendError):  # noqa: N818 - names a state
+class BadRequest(ForemendError):
     """The request cannot be understood."""
 
     remedy = Remedy.REJECT
 
 
-class KeyReused(ForemendError):  # noqa: N818 - names a state
+class KeyReused(ForemendError):
     """This Idempotency-Key was used for another request: take a new one."""
 
     remedy = Remedy.REJECT

@@ -68,6 +68,10 @@ NAMES: Final = {
     "europe": "Europe",
     "china": "China",
     "asia_pacific": "Asia-Pacific",
+    "fire": "fired",
+    "wait": "waited",
+    "resolve": "resolved",
+    "acknowledge": "acknowledged",
     "no_fault_found": "no fault found",
     "remote_fix": "remote fix",
 }

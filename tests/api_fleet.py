@@ -578,6 +578,11 @@ def seed(url: str, *, step_s: int = STEP_S) -> Seeder:
             seeder.frames(name, family, channels)
             seeder.health(name)
             seeder.hazards(name, family)
+    seeder.run(
+        "UPDATE component_hazard SET probability = 'NaN', abstained = 'too_little_history'"
+        " WHERE device_id = %s AND component = 'seal'",
+        seeder.ids["machine-03"],
+    )
     seeder.model("seed00000001", "fdm_printer", "champion")
     seeder.model("seed00000002", "rotating_machine", "champion")
     for fault in sorted(FAULTS, key=lambda f: f.alert_h):

@@ -211,6 +211,7 @@ class Charts {
     const options = {
       width: Math.max(box.clientWidth - 22, 200),
       height: HEIGHT,
+      padding: [8, 6, 0, 0],
       legend: { show: false },
       cursor: { sync: { key: "telemetry" }, points: { size: 6 }, drag: { x: false, y: false } },
       scales: { x: { time: true, auto: false }, y: { range: (_, low, high) => padded(low, high) } },

@@ -92,7 +92,16 @@ function live(address) {
   window.addEventListener("pagehide", () => source.close());
 }
 
+// What was done is said once: a reload does not say it again.
+function forgetDone() {
+  const here = new URL(location.href);
+  if (!here.searchParams.has("done")) return;
+  here.searchParams.delete("done");
+  history.replaceState(null, "", here);
+}
+
 localize();
+forgetDone();
 autosubmit();
 once();
 guard();

@@ -28,8 +28,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PAGES = ("/", "/devices", "/devices/printer-07", "/alerts", "/alerts/4", "/work-orders",
-         "/work-orders/4", "/truth", "/models")  # fmt: skip
+PAGES = (
+    "/",
+    "/devices",
+    "/devices/printer-07",
+    "/devices/machine-03",
+    "/alerts",
+    "/alerts/4",
+    "/work-orders",
+    "/work-orders/4",
+    "/truth",
+    "/models",
+)
 
 
 @pytest.fixture(scope="module")
@@ -274,6 +284,14 @@ class TestReading:
         assert len(device["components"]) == 7
         assert all(part["age_h"] > 0 for part in device["components"])
         assert device["order"]["state"] == "offered"
+
+    def test_where_the_model_abstains_there_is_a_reason_and_no_figure(
+        self, dispatcher: httpx.Client
+    ) -> None:
+        hazards = dispatcher.get("/devices/machine-03").json()["hazards"]
+        assert hazards[-1]["component"] == "seal"
+        assert hazards[-1]["probability"] is None
+        assert hazards[-1]["abstained"] == "too_little_history"
 
     def test_frames_are_thinned_to_least_mean_and_greatest(self, dispatcher: httpx.Client) -> None:
         query = {"from": "2026-01-05T00:00:00Z", "to": "2026-01-09T00:00:00Z"}

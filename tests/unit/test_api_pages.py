@@ -1,7 +1,5 @@
 """What pages say: words, units, evidence, the story, the board; and the chain behind them."""
 
-# ruff: noqa: RUF001 - typographic signs are what people read
-
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
