@@ -100,7 +100,7 @@ class Agent:
         """
         await self._begun.wait()
         await self._intake.seal()
-        while self._outbox.unsettled:
+        while self._outbox.load.unsettled:
             await self._outbox.moved()
 
     @property
@@ -115,5 +115,5 @@ class Agent:
             gaps=totals.gaps,
             evicted_frames=totals.evicted_frames,
             refused=totals.refused,
-            unsettled=self._outbox.unsettled,
+            unsettled=self._outbox.load.unsettled,
         )

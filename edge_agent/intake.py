@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from edge_agent import policy
 from edge_agent.framing import Framer, event_draft
+from edge_agent.policy import IntakeAction
 from edge_agent.source import Frame, Happening
 from foremend import wire
 
@@ -13,23 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edge_agent.config import AgentConfig
-    from edge_agent.messages import Draft
+    from edge_agent.messages import Draft, Load
     from edge_agent.source import Item, Mark, Source
-
-MAX_UNCOMMITTED: Final = 4096
-"""Messages that may wait in memory for a disk that does not answer."""
 
 
 class Outbox(Protocol):
     """What the intake asks of a device's outbox."""
 
     @property
-    def uncommitted(self) -> int:
-        """Messages that wait for the disk."""
-
-    @property
-    def unsettled(self) -> int:
-        """Messages that wait for the disk or for their acknowledgement."""
+    def load(self) -> Load:
+        """What waits in it, now."""
 
     def append(self, *drafts: Draft) -> asyncio.Future[None]:
         """Keep drafts in this order; the future is done when they are on the disk."""
@@ -38,7 +33,10 @@ class Outbox(Protocol):
         """Let what was appended go to the disk at once."""
 
     async def moved(self) -> None:
-        """Wait until either number has changed."""
+        """Wait until its load has changed, or a nudge."""
+
+    def nudge(self) -> None:
+        """Let those who wait look again."""
 
 
 class Intake:
@@ -67,13 +65,16 @@ class Intake:
         """Take in all that the source gives, until it ends."""
         async for item in self._source.read():
             await self._take(item)
-            while not self._has_room():
+            while not self._may_take():
                 await self._outbox.moved()
+        if self._ageing is not None:
+            self._ageing.cancel()
         await self.seal()
 
     async def close(self) -> None:
         """Let the source end, and no longer make it wait."""
         self._hurried = True
+        self._outbox.nudge()
         await self._source.close()
 
     async def seal(self) -> None:
@@ -99,12 +100,9 @@ class Intake:
         await self.seal()
         mark.reached()
 
-    def _has_room(self) -> bool:
-        if self._hurried:
-            return True
-        if self._max_unsettled is not None and self._outbox.unsettled >= self._max_unsettled:
-            return False
-        return self._outbox.uncommitted < MAX_UNCOMMITTED
+    def _may_take(self) -> bool:
+        decision = policy.decide_intake(self._outbox.load, self._max_unsettled)
+        return self._hurried or decision.action is IntakeAction.TAKE
 
     def _put(self, drafts: Sequence[Draft]) -> asyncio.Future[None]:
         kept = self._outbox.append(*drafts)
@@ -118,4 +116,6 @@ class Intake:
 
     def _age(self) -> None:
         self._ageing = None
-        self._put(self._framer.seal())
+        drafts = self._framer.seal()
+        if drafts:
+            self._put(drafts)

@@ -75,6 +75,18 @@ class Depth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What waits in one device's outbox."""
+
+    uncommitted: int = 0
+    """Messages that wait for the disk."""
+    unsettled: int = 0
+    """Messages that wait for the disk or for their acknowledgement."""
+    fullness: float = 0.0
+    """How much of its bound is used; above 1 it gives up messages."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """What one transaction did to one device's part of the outbox."""
 

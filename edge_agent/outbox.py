@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from edge_agent.eviction import Bounds
-from edge_agent.messages import Change, Depth
+from edge_agent.messages import Change, Depth, Load
 from edge_agent.sqlite_store import SqliteStore
 from edge_agent.store import Append
 from foremend.errors import Unavailable
@@ -159,14 +159,13 @@ class DeviceOutbox:
         self._moved = asyncio.Event()
 
     @property
-    def uncommitted(self) -> int:
-        """Messages that wait for the disk."""
-        return self._uncommitted
-
-    @property
-    def unsettled(self) -> int:
-        """Messages that wait for the disk or for their acknowledgement."""
-        return self._uncommitted + self.depth.messages
+    def load(self) -> Load:
+        """What waits in it, now."""
+        return Load(
+            uncommitted=self._uncommitted,
+            unsettled=self._uncommitted + self.depth.messages,
+            fullness=self.depth.bytes / self._bounds.max_bytes,
+        )
 
     async def begin(self, boot: str, birth: bytes) -> None:
         """Open a boot, from which on messages are numbered from 0."""
@@ -198,9 +197,13 @@ class DeviceOutbox:
         self._note(change)
 
     async def moved(self) -> None:
-        """Wait until something was appended, committed or settled."""
+        """Wait until something was committed or settled, or a nudge."""
         self._moved.clear()
         await self._moved.wait()
+
+    def nudge(self) -> None:
+        """Let those who wait look again."""
+        self._moved.set()
 
     def committed(self, change: Change) -> None:
         """Take note of a commit; the file calls this."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from edge_agent.messages import Load
 
 FIRST_RESEND_S: Final = 30.0
 LONGEST_RESEND_S: Final = 900.0
@@ -13,6 +16,11 @@ LONGEST_RECONNECT_S: Final = 30.0
 _MOST_DOUBLINGS: Final = 16
 BIRTH_REST_S: Final = 1.0
 """Requests for birth that come within this time of one are answers to what went before it."""
+
+MAX_UNCOMMITTED: Final = 4096
+"""Messages that may wait in memory for a disk that does not answer."""
+FILLING: Final = 0.5
+"""Fullness at which a source that can wait is made to, well before anything is given up."""
 
 
 def resend_after_s(times_sent: int, first_s: float = FIRST_RESEND_S) -> float:
@@ -69,3 +77,45 @@ def decide_birth(*, known: bool, said_s: float | None, now_s: float) -> BirthDec
             action=BirthAction.IGNORE, reason=BirthReason.JUST_SAID, resend_in_s=rest_s
         )
     return BirthDecision(action=BirthAction.SAY, reason=BirthReason.ASKED)
+
+
+class IntakeAction(Enum):
+    """What to do with the next reading."""
+
+    TAKE = "take"
+    WAIT = "wait"
+
+
+class IntakeReason(Enum):
+    """Why."""
+
+    ROOM = "room"
+    DISK_BEHIND = "disk_behind"
+    TOO_MUCH_UNSETTLED = "too_much_unsettled"
+    OUTBOX_FILLING = "outbox_filling"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntakeDecision:
+    """Whether a source's next reading is taken in, and why."""
+
+    action: IntakeAction
+    reason: IntakeReason
+
+
+def decide_intake(load: Load, max_unsettled: int | None) -> IntakeDecision:
+    """Decide whether more may come in; `max_unsettled` is None for a source that cannot wait."""
+    reason = _obstacle(load, max_unsettled)
+    if reason is None:
+        return IntakeDecision(action=IntakeAction.TAKE, reason=IntakeReason.ROOM)
+    return IntakeDecision(action=IntakeAction.WAIT, reason=reason)
+
+
+def _obstacle(load: Load, max_unsettled: int | None) -> IntakeReason | None:
+    if load.uncommitted >= MAX_UNCOMMITTED:
+        return IntakeReason.DISK_BEHIND
+    if max_unsettled is None:
+        return None
+    if load.unsettled >= max_unsettled:
+        return IntakeReason.TOO_MUCH_UNSETTLED
+    return IntakeReason.OUTBOX_FILLING if load.fullness >= FILLING else None

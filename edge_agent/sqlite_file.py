@@ -24,11 +24,11 @@ class OutboxUnavailable(Unavailable):
     """The outbox's disk is full or does not answer; it is tried again."""
 
 
-class OutboxCorrupt(ForemendError):  # noqa: N818 - names a state
+class OutboxCorrupt(ForemendError):
     """The outbox's file is damaged; at the next start it is set aside and a new one begun."""
 
 
-class OutboxInUse(ConfigurationError):  # noqa: N818 - names a state
+class OutboxInUse(ConfigurationError):
     """Another process uses this outbox: stop it, or give each agent a file of its own."""
 
 

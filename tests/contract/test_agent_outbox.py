@@ -112,7 +112,7 @@ async def test_settling_deletes_what_is_named_and_counts_its_frames(outbox: Devi
 
     assert seqs(await outbox.pending(None, 9)) == [("boot1", 1), ("boot1", 3)]
     assert (outbox.totals.frames, outbox.totals.frames_acked) == (4, 2)
-    assert outbox.unsettled == 2
+    assert outbox.load.unsettled == 2
 
 
 async def test_settling_twice_or_something_unknown_changes_nothing(outbox: DeviceOutbox) -> None:
@@ -171,7 +171,7 @@ async def test_a_full_outbox_gives_up_its_oldest_frames_and_keeps_events(file: O
     assert isinstance(gap, wire.Event)
     assert (gap.details["first"], gap.details["last"]) == (1, 2)
     assert (outbox.totals.gaps, outbox.totals.evicted_frames) == (1, 2)
-    assert outbox.unsettled == 10
+    assert outbox.load.unsettled == 10
 
 
 async def test_events_go_once_no_frames_are_left_and_gaps_never(file: OutboxFile) -> None:
@@ -198,14 +198,14 @@ async def test_devices_of_one_file_do_not_see_each_other(
 
     assert seqs(await outbox.pending(None, 9)) == [("boot1", 0), ("boot1", 1)]
     assert await other.pending(None, 9) == []
-    assert (outbox.unsettled, other.unsettled) == (2, 0)
+    assert (outbox.load.unsettled, other.load.unsettled) == (2, 0)
     assert await other.births() == {"boot1": b"other birth"}
 
 
 async def test_moved_tells_of_commits_and_settlements(outbox: DeviceOutbox) -> None:
     outbox.append(frames(0))
-    assert (outbox.uncommitted, outbox.unsettled) == (1, 1)
+    assert (outbox.load.uncommitted, outbox.load.unsettled) == (1, 1)
 
     await outbox.moved()
 
-    assert (outbox.uncommitted, outbox.unsettled) == (0, 1)
+    assert (outbox.load.uncommitted, outbox.load.unsettled) == (0, 1)

@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -157,7 +158,7 @@ async def test_agents_wait_for_a_full_disk_and_lose_nothing(path: Path) -> None:
             kept = outbox.append(*(frame(ts, width=200) for ts in range(20)))
             done, _ = await asyncio.wait([kept], timeout=0.05)
             assert not done
-            assert outbox.uncommitted == 20
+            assert outbox.load.uncommitted == 20
 
             await file.call(lambda _: make_room(store))
             await kept
@@ -210,4 +211,51 @@ def test_dead_letters_are_kept_to_look_at_up_to_a_bound(path: Path) -> None:
         f"r{messages[-1].key.seq}",
         messages[-1].payload,
     )
+    store.close()
+
+
+def test_new_messages_wait_for_the_disk_and_settlements_do_not(path: Path) -> None:
+    store = SqliteStore.open(path, NOW)
+    store.begin("d1", "boot1", b"birth1")
+    statements: list[str] = []
+    store._file._connection.set_trace_callback(statements.append)
+
+    store.commit([append(frame(), frame())])
+    store.settle("d1", Settlement(boot="boot1", spans=((0, 0),)))
+    [message] = store.pending("d1", None, 9)
+    store.settle("d1", Settlement(refused=((message.key, "invalid"),)))
+
+    levels = [line.split()[-1] for line in statements if "PRAGMA synchronous" in line]
+    assert levels == ["FULL", "NORMAL", "FULL"]
+    assert statements.count("COMMIT") == 3
+    store.close()
+
+
+def test_a_group_that_fails_midway_leaves_nothing_behind(path: Path) -> None:
+    store = SqliteStore.open(path, NOW)
+    for device in ("d1", "d2"):
+        store.begin(device, "boot1", b"birth1")
+
+    def fail(_boot: str, _seq: int) -> bytes:
+        raise RuntimeError("midway")
+
+    broken = replace(frame(), encode=fail)
+    group = [append(frame()), Append(device="d2", bounds=Bounds(), drafts=(broken,))]
+    with pytest.raises(RuntimeError, match="midway"):
+        store.commit(group)
+
+    assert store.pending("d1", None, 9) == []
+    store.commit([append(frame())])
+    assert [m.key.seq for m in store.pending("d1", None, 9)] == [0]
+    store.close()
+
+
+def test_a_boot_with_nothing_left_is_forgotten(path: Path) -> None:
+    a_used_outbox(path)
+    store = SqliteStore.open(path, NOW)
+    store.begin("d1", "boot2", b"birth2")
+
+    store.settle("d1", Settlement(boot="boot1", spans=((0, 499),)))
+
+    assert store._file._connection.execute("SELECT boot FROM boot").fetchall() == [("boot2",)]
     store.close()

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_agent.config import AgentConfig
-from edge_agent.intake import MAX_UNCOMMITTED, Intake
+from edge_agent.intake import Intake
+from edge_agent.messages import Load
+from edge_agent.policy import MAX_UNCOMMITTED
 from edge_agent.source import Description, Frame, Happening, Mark, PushSource, ScriptedSource
 from foremend.errors import MalformedMessage
 from foremend.wire import Channel, Up
@@ -27,10 +29,15 @@ class HeldOutbox:
         self.drafts: list[Draft] = []
         self.uncommitted = 0
         self.unsettled = 0
+        self.fullness = 0.0
         self.at_once = True
         self.hurries = 0
         self._futures: list[asyncio.Future[None]] = []
         self._moved = asyncio.Event()
+
+    @property
+    def load(self) -> Load:
+        return Load(uncommitted=self.uncommitted, unsettled=self.unsettled, fullness=self.fullness)
 
     def append(self, *drafts: Draft) -> asyncio.Future[None]:
         future = asyncio.get_running_loop().create_future()
@@ -54,6 +61,9 @@ class HeldOutbox:
 
     def settle(self) -> None:
         self.unsettled = 0
+        self._moved.set()
+
+    def nudge(self) -> None:
         self._moved.set()
 
     async def moved(self) -> None:
@@ -150,6 +160,22 @@ async def test_a_patient_source_waits_while_too_much_is_unsettled() -> None:
     await task
 
 
+async def test_a_patient_source_waits_before_its_messages_fill_the_outbox() -> None:
+    outbox = HeldOutbox()
+    outbox.fullness = 0.6
+    task = asyncio.create_task(
+        intake(frames(1, 2), outbox, patient=True, frames_per_message=1).run()
+    )
+    await settled()
+    assert len(outbox.drafts) == 1
+
+    outbox.fullness = 0.4
+    outbox.nudge()
+    await task
+
+    assert len(outbox.drafts) == 2
+
+
 async def test_an_impatient_source_is_never_made_to_wait_for_acknowledgements() -> None:
     outbox = HeldOutbox()
 
@@ -186,7 +212,6 @@ async def test_closing_takes_in_what_was_pushed_and_makes_nobody_wait_any_more()
     assert len(outbox.drafts) == 1
 
     await taking.close()
-    outbox.settle()
     await task
 
     assert len(outbox.drafts) == 5

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_agent import policy
-from edge_agent.policy import BirthAction, BirthReason
+from edge_agent.messages import Load
+from edge_agent.policy import BirthAction, BirthReason, IntakeAction, IntakeReason
 
 
 def test_a_resend_waits_thirty_seconds_and_then_twice_as_long_each_time() -> None:
@@ -44,3 +46,21 @@ def test_the_birth_of_a_boot_that_nobody_knows_is_not_said() -> None:
     decision = policy.decide_birth(known=False, said_s=None, now_s=0.0)
 
     assert (decision.action, decision.reason) == (BirthAction.IGNORE, BirthReason.UNKNOWN_BOOT)
+
+
+@pytest.mark.parametrize(
+    ("load", "max_unsettled", "action", "reason"),
+    [
+        (Load(), 10, IntakeAction.TAKE, IntakeReason.ROOM),
+        (Load(unsettled=10), 10, IntakeAction.WAIT, IntakeReason.TOO_MUCH_UNSETTLED),
+        (Load(fullness=0.5), 10, IntakeAction.WAIT, IntakeReason.OUTBOX_FILLING),
+        (Load(uncommitted=4096), None, IntakeAction.WAIT, IntakeReason.DISK_BEHIND),
+        (Load(unsettled=10**6, fullness=1.0), None, IntakeAction.TAKE, IntakeReason.ROOM),
+    ],
+)
+def test_who_can_wait_is_made_to_and_who_cannot_only_for_the_disk(
+    load: Load, max_unsettled: int | None, action: IntakeAction, reason: IntakeReason
+) -> None:
+    decision = policy.decide_intake(load, max_unsettled)
+
+    assert (decision.action, decision.reason) == (action, reason)
