@@ -59,12 +59,6 @@ ON CONFLICT (device_id, boot_id) DO UPDATE SET got = r.got + excluded.got
 -- name: next_batch
 SELECT nextval('batch_id')
 
--- name: ensure_partitions
-SELECT ensure_frame_partitions(%(first)s, %(last)s)
-
--- name: copy_frames
-COPY frame (device_id, ts, boot_id, seq, schema_id, phase, quality, batch_id, vals) FROM STDIN (FORMAT binary)
-
 -- name: put_events
 INSERT INTO event (device_id, boot_id, seq, ts, code, severity, component, details, batch_id)
 VALUES (%(device_id)s, %(boot_id)s, %(seq)s, %(ts)s, %(code)s, %(severity)s, %(component)s, %(details)s, %(batch_id)s)

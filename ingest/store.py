@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 
 from foremend import wire
 from foremend.clock import to_datetime
-from foremend.db import EVERY_TENANT, Queries, transaction
+from foremend.db import EVERY_TENANT, Queries, storage, transaction
 from foremend.errors import Unavailable
 from foremend.values import PART_REPLACED, Timeline
 from ingest import acks, frames, rows, seqset
@@ -246,10 +246,9 @@ class _Batch:
             last = m.data.frames.t0_ms + m.data.frames.offset_ms[-1]
             latest[m.device_id] = max(last, latest.get(m.device_id, last))
         first = min(m.data.frames.t0_ms for m in plan.frames)
-        span = {"first": to_datetime(first), "last": to_datetime(max(latest.values()))}
-        self._connection.execute(_SQL["ensure_partitions"], span)
-        with self._connection.cursor().copy(_SQL["copy_frames"]) as copy:
-            copy.write(frames.encode(plan.frames, batch_id))
+        last = max(latest.values())
+        storage.ensure_room(self._connection, to_datetime(first), to_datetime(last))
+        storage.copy_frames(self._connection, frames.encode(plan.frames, batch_id))
         self._touch(latest)
 
     def _touch(self, latest: dict[int, Millis]) -> None:

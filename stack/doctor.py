@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from foremend.db import bootstrap, connect
+from foremend.db import bootstrap, connect, storage
 from foremend.errors import ForemendError
 from stack.checks import Broker, Database, Facts, Finding, Folder, Port, Programs, diagnose
 from stack.embedded import pg_install
@@ -115,7 +115,7 @@ def look_at_database(settings: Settings) -> Database:
             return Database(
                 revision=bootstrap.present_revision(connection),
                 wanted=wanted,
-                timescaledb=bootstrap.storage_version(connection),
+                timescaledb=storage.in_use(connection).timescaledb,
             )
     except ForemendError as error:
         return Database(refusal=str(error), wanted=wanted)

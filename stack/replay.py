@@ -49,7 +49,7 @@ LONGEST_S: Final = 900.0
 _SQL: Final = Queries.load("stack", "replay.sql")
 
 
-class ReplayStuck(ForemendError):  # noqa: N818 - names a state
+class ReplayStuck(ForemendError):
     """The services did not finish with the recording; their logs say why."""
 
 
@@ -152,7 +152,7 @@ def _running(options: Options, tell: Callable[[str], None]) -> Iterator[_System]
         supervisor.start([Service.of(postgres), Service.of(broker)])
         ready = site.prepare_database(home, postgres, options.tenant)
         site.seed_network(ready.app_url, options.tenant)
-        tell(site.storage_line(ready, postgres.version))
+        tell(f"storage: {ready.storage}")
         environment = service_environment(home, ready, broker, tenant=options.tenant)
         supervisor.start([foremend_service(name, environment) for name in SERVICES])
         yield _System(

@@ -9,7 +9,7 @@ from api import admin
 from api.roles import Role
 from field_service import network
 from foremend.clock import to_datetime, wall_ms
-from foremend.db import bootstrap, connect, transaction
+from foremend.db import bootstrap, connect, storage, transaction
 from foremend.wire import partition_of
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     import psycopg
 
+    from foremend.db import Connection
+    from foremend.db.storage import Storage
     from stack.embedded.datadir import DataDir
     from stack.embedded.postgres import EmbeddedPostgres
 
@@ -30,8 +32,7 @@ class Site:
 
     owner_url: str
     app_url: str
-    timescaledb: str | None
-    """Its version, or None on native partitions."""
+    storage: Storage
     password: str | None
     """The new administrator's, told once; None where there is one already."""
 
@@ -43,21 +44,28 @@ def prepare_database(home: DataDir, postgres: EmbeddedPostgres, tenant: str) -> 
         bootstrap.create_roles(superuser, owner_password=owner, app_password=app)
         bootstrap.create_database(superuser, DATABASE)
     with connect(postgres.url(DATABASE), name="setup") as superuser:
-        timescaledb = bootstrap.enable_timescale(superuser)
+        _enable_timescale(superuser, postgres)
     address = postgres.url(DATABASE).rsplit("@", 1)[1]
     owner_url = f"postgresql://{bootstrap.OWNER}:{owner}@{address}"
     app_url = f"postgresql://{bootstrap.APP}:{app}@{address}"
     bootstrap.migrate(owner_url)
-    with connect(app_url, name="setup") as connection, transaction(connection, tenant=tenant):
-        password = admin.ensure_admin(connection, tenant)
-    return Site(owner_url=owner_url, app_url=app_url, timescaledb=timescaledb, password=password)
+    with connect(app_url, name="setup") as connection:
+        used = storage.in_use(connection)
+        with transaction(connection, tenant=tenant):
+            password = admin.ensure_admin(connection, tenant)
+    return Site(owner_url=owner_url, app_url=app_url, storage=used, password=password)
 
 
-def storage_line(ready: Site, postgres_version: int) -> str:
-    """Say which storage is in use."""
-    if ready.timescaledb:
-        return f"storage: timescaledb {ready.timescaledb} on postgresql {postgres_version}"
-    return f"storage: postgresql {postgres_version} (TimescaleDB not found)"
+def _enable_timescale(superuser: Connection, postgres: EmbeddedPostgres) -> None:
+    """Use TimescaleDB where it is; raises StorageUnusable where the data need it and it is not."""
+    before = storage.in_use(superuser)
+    if before.timescaledb is None and bootstrap.can_enable_timescale(superuser):
+        # Noted before it is done: a crash between the two must not leave a database unguarded.
+        postgres.remember_timescaledb(postgres.timescaledb or "")
+        bootstrap.enable_timescale(superuser)
+    has = storage.in_use(superuser).timescaledb
+    if has is not None:
+        postgres.remember_timescaledb(has)
 
 
 def seed_network(app_url: str, tenant: str) -> None:

@@ -38,11 +38,11 @@ LOOK_EVERY: Final = 1.0
 """Seconds at most between two looks; a death or a signal is seen at once."""
 
 
-class ServiceFailed(ForemendError):  # noqa: N818 - names a state
+class ServiceFailed(ForemendError):
     """A service that everything depends on did not come up."""
 
 
-class StopAsked(ForemendError):  # noqa: N818 - names a state
+class StopAsked(ForemendError):
     """Somebody asked for a stop before everything was up."""
 
 

@@ -40,7 +40,7 @@ SETTLE_S: Final = 3.0
 """How long the last frames of a bounded run may take to be acknowledged and judged."""
 
 
-class TrainingFailed(ForemendError):  # noqa: N818 - names a state
+class TrainingFailed(ForemendError):
     """No model could be trained, so nothing would be foreseen; the lines above say why."""
 
 
@@ -83,7 +83,7 @@ class System:
     @property
     def storage(self) -> str:
         """`timescaledb` or `postgresql`."""
-        return "timescaledb" if self.site.timescaledb else "postgresql"
+        return self.site.storage.layout.value
 
     def environment(self) -> dict[str, str]:
         """Give what every service of this system is told."""
@@ -212,7 +212,7 @@ def up(options: Options, tell: Callable[[str], None]) -> Summary | None:
 
 def _run(system: System) -> Summary | None:
     tell, options = system.tell, system.options
-    tell(site.storage_line(system.site, system.postgres.version))
+    tell(f"storage: {system.site.storage}")
     tell(f"broker: {system.broker.program.kind.value} on {system.broker.host}:{system.broker.port}")
     site.seed_network(system.site.app_url, options.tenant)
     system.train()

@@ -51,22 +51,23 @@ def create_database(superuser: Connection, name: str) -> bool:
     return True
 
 
-def enable_timescale(superuser_in_database: Connection) -> str | None:
-    """Turn TimescaleDB on where the server has it; gives its version.
+def enable_timescale(superuser_in_database: Connection) -> bool:
+    """Turn TimescaleDB on where the server has it loaded and no frames lie without it already.
 
     A server may list the extension without having loaded it; creating it would then cut the
-    connection, so the preload is looked at first.
+    connection, so the preload is looked at first. Says whether the database has it now.
     """
-    if not superuser_in_database.execute(_SQL["timescale_loaded"]).fetchone():
-        return None
+    if not can_enable_timescale(superuser_in_database):
+        return False
     superuser_in_database.execute(_SQL["create_timescale"])
-    return storage_version(superuser_in_database)
+    return True
 
 
-def storage_version(connection: Connection) -> str | None:
-    """Give the version of TimescaleDB in this database, or None on native partitions."""
-    row = connection.execute(_SQL["storage"]).fetchone()
-    return None if row is None else str(row[0])
+def can_enable_timescale(superuser_in_database: Connection) -> bool:
+    """Whether `enable_timescale` would leave the database with TimescaleDB; changes nothing."""
+    loaded = superuser_in_database.execute(_SQL["timescale_loaded"]).fetchone()
+    native = superuser_in_database.execute(_SQL["native_already"]).fetchone()
+    return loaded is not None and native is None
 
 
 def migrate(owner_url: str) -> str:

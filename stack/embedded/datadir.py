@@ -25,15 +25,15 @@ MINIMUM_FREE = 500 * 1024**2
 """Bytes: below this a database that is filling up cannot even clean up after itself."""
 
 
-class DataDirInUse(ForemendError):  # noqa: N818 - names a state
+class DataDirInUse(ForemendError):
     """Another copy of Foremend uses this data folder; stop it or choose another folder."""
 
 
-class DataDirUnusable(ForemendError):  # noqa: N818 - names a state
+class DataDirUnusable(ForemendError):
     """This folder cannot hold Foremend's data; choose another with --data-dir."""
 
 
-class DiskFull(ForemendError):  # noqa: N818 - names a state
+class DiskFull(ForemendError):
     """There is too little free disk space to start."""
 
 

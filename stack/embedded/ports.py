@@ -11,7 +11,7 @@ from foremend.errors import ForemendError
 LOOPBACK = "127.0.0.1"
 
 
-class PortTaken(ForemendError):  # noqa: N818 - names a state
+class PortTaken(ForemendError):
     """The port is taken by another program; free it or choose another."""
 
 

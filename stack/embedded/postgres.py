@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import shutil
@@ -34,11 +35,13 @@ if TYPE_CHECKING:
 
 SUPERUSER: Final = "postgres"
 PORT_OPTION: Final = "--postgres-port"
+NOTE: Final = "foremend-timescaledb.json"
+"""Beside PostgreSQL's own files, so that it goes where the cluster goes."""
 
 _SQL: Final = Queries.load("stack.embedded", "postgres.sql")
 
 
-class PostgresFailed(ForemendError):  # noqa: N818 - names a state
+class PostgresFailed(ForemendError):
     """The embedded PostgreSQL did not come up; its log says why."""
 
 
@@ -71,7 +74,8 @@ class EmbeddedPostgres:
         self.port: Final = claim_port(port, purpose="the database", option=PORT_OPTION)
         self._password: Final = home.secret("postgres")
         self._account: Final = self._choose_account()
-        self._install: Final = self._choose_install(install or pg_install.find_install())
+        self._found: Final = install or pg_install.find_install()
+        self._install: Final = self._choose_install(self._found)
         self._durable = durable
         self._max_connections = max_connections
         self._open_cluster: int | None = None
@@ -95,10 +99,21 @@ class EmbeddedPostgres:
         if not self.cluster.exists():
             self._make_cluster()
         self._require_same_version()
+        self._require_same_timescaledb()
         residents.move_out(self.cluster, "postgres", now=time.monotonic)
         # Nobody lives here and the folder is locked, so the file tells of a dead server. Left
         # alone it would stop the next one whenever its number has been given to somebody else.
         (self.cluster / "postmaster.pid").unlink(missing_ok=True)
+
+    def remember_timescaledb(self, version: str) -> None:
+        """Note in the cluster that it holds this version, so that no server without it opens it.
+
+        Such a server starts, and then leaves out of every answer what is compressed.
+        """
+        text = json.dumps({"version": version, "bin_dir": str(self._found.bin_dir)})
+        (self.cluster / NOTE).write_text(f"{text}\n", encoding="utf-8")
+        if self._account is not None:
+            os.chown(self.cluster / NOTE, self._account.uid, self._account.gid)
 
     def command(self) -> Command:
         """Describe the server process; `prepare` comes first."""
@@ -198,6 +213,19 @@ class EmbeddedPostgres:
                 f"found is {self._install.major} ({self._install.bin_dir}); set "
                 f"{pg_install.BIN_VARIABLE} to the programs of PostgreSQL {made_by}, or choose "
                 "another folder with --data-dir."
+            )
+
+    def _require_same_timescaledb(self) -> None:
+        note = self.cluster / NOTE
+        if not note.exists():
+            return
+        kept = json.loads(note.read_text(encoding="utf-8"))
+        if not pg_install.runs_timescaledb(self._install, kept["version"]):
+            raise PostgresFailed(
+                f"The database in {self.cluster} keeps its frames in TimescaleDB "
+                f"{kept['version']}, which the PostgreSQL found ({self._found.bin_dir}) has not; "
+                f"set {pg_install.BIN_VARIABLE}={kept['bin_dir']} as before, or choose another "
+                "folder with --data-dir."
             )
 
     def _connect(self) -> psycopg.Connection:

@@ -25,7 +25,7 @@ FAST_AFTER, QUIT_AFTER, KILL_AFTER, GIVE_UP_AFTER = 1.0, 10.0, 15.0, 25.0
 """Seconds: PostgreSQL's backends leave by themselves within about 0.1 s of losing theirs."""
 
 
-class OrphanStays(ForemendError):  # noqa: N818 - names a state
+class OrphanStays(ForemendError):
     """A process left over from an earlier run does not end; end it by hand and start again."""
 
 

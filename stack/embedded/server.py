@@ -23,7 +23,7 @@ POLL = 0.02
 """Seconds between two probes."""
 
 
-class ServerFailed(ForemendError):  # noqa: N818 - names a state
+class ServerFailed(ForemendError):
     """An embedded server did not come up; its log says why."""
 
 

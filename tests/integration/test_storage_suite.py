@@ -1,0 +1,390 @@
+"""One suite for both layouts of frames: PostgreSQL's own partitions, and TimescaleDB's chunks.
+
+The second runs where FOREMEND_TEST_TIMESCALE_BIN (or FOREMEND_PG_BIN) names the programs of a
+PostgreSQL with TimescaleDB.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from foremend import wire
+from foremend.clock import to_datetime, wall_ms
+from foremend.db import Connection, bootstrap, connect, storage
+from foremend.db.storage import Layout, Storage
+from ingest import frames
+from ingest.intake import Accepted, Arrival, read
+from ingest.store import Committed, PostgresStore
+from stack.embedded import pg_install
+from stack.embedded.datadir import open_data_dir
+from stack.embedded.postgres import EmbeddedPostgres, PostgresFailed
+from stack.embedded.server import serving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+CHANNELS = (wire.Channel(name="temp", unit="Cel"), wire.Channel(name="power", unit="1"))
+SCHEMA = wire.schema_hash(CHANNELS)
+START = datetime(2026, 1, 5, tzinfo=UTC)
+START_MS = 1_767_571_200_000
+WEEK_MS = 7 * 86_400_000
+ADDRESS = wire.Address(tenant="demo", device="printer-01")
+PASSWORD = "for-tests-alone"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """A fresh database with the whole schema, as its owner and as the services see it."""
+
+    owner: Connection
+    app: Connection
+
+
+def timescale_install() -> pg_install.Install:
+    chosen = os.environ.get("FOREMEND_TEST_TIMESCALE_BIN") or os.environ.get("FOREMEND_PG_BIN")
+    if not chosen:
+        pytest.skip("no TimescaleDB: FOREMEND_TEST_TIMESCALE_BIN names no PostgreSQL that has it")
+    install = pg_install.find_install({pg_install.BIN_VARIABLE: chosen})
+    if pg_install.timescaledb_version(install) is None:
+        pytest.skip(f"no TimescaleDB beside {install.bin_dir}")
+    return install
+
+
+@pytest.fixture(scope="module", params=[Layout.NATIVE, Layout.TIMESCALEDB], ids=lambda x: x.value)
+def layout(request) -> Layout:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def server(request, layout: Layout, tmp_path_factory) -> Iterator[EmbeddedPostgres]:
+    if layout is Layout.NATIVE:
+        yield request.getfixturevalue("postgres_server")
+        return
+    install = timescale_install()
+    path = tmp_path_factory.mktemp("timescaledb") / "var"
+    with open_data_dir(path) as home:
+        server = EmbeddedPostgres(home, install=install, durable=False)
+        with serving(server):
+            yield server
+        server.close()
+
+
+@pytest.fixture(scope="module")
+def make_base(server: EmbeddedPostgres, layout: Layout) -> Iterator[Callable[[], Base]]:
+    numbers = itertools.count(1)
+    with ExitStack() as stack:
+
+        def make() -> Base:
+            name = f"storage_{next(numbers)}"
+            with connect(server.url(), name="test") as superuser:
+                bootstrap.create_roles(superuser, owner_password=PASSWORD, app_password=PASSWORD)
+                bootstrap.create_database(superuser, name)
+            if layout is Layout.TIMESCALEDB:
+                with connect(server.url(name), name="test") as superuser:
+                    assert bootstrap.enable_timescale(superuser)
+            bootstrap.migrate(as_role(server, name, bootstrap.OWNER))
+            links = (
+                stack.enter_context(connect(as_role(server, name, role), name="test"))
+                for role in (bootstrap.OWNER, bootstrap.APP)
+            )
+            return Base(**dict(zip(("owner", "app"), links, strict=True)))
+
+        yield make
+
+
+@pytest.fixture
+def base(make_base: Callable[[], Base]) -> Base:
+    return make_base()
+
+
+@pytest.fixture
+def store(base: Base) -> PostgresStore:
+    return PostgresStore(base.app)
+
+
+def as_role(server: EmbeddedPostgres, database: str, role: str) -> str:
+    address = server.url(database).rsplit("@", 1)[1]
+    return f"postgresql://{role}:{PASSWORD}@{address}"
+
+
+def arrival(kind: wire.Up, message: object) -> Accepted:
+    outcome = read(Arrival(topic=ADDRESS.up(kind), payload=wire.encode(message)))
+    assert isinstance(outcome, Accepted), outcome
+    return outcome
+
+
+def birth() -> Accepted:
+    message = wire.Birth(
+        boot="b1",
+        boot_ms=START_MS,
+        schema=SCHEMA,
+        channels=CHANNELS,
+        components=(),
+        family="fdm_printer",
+        model="P1",
+        timeline="sim:test",
+    )
+    return arrival(wire.Up.BIRTH, message)
+
+
+def data(seq: int, *, week: int = 0, values=((20.0, None), (0.5, 0.25))) -> Accepted:
+    told = wire.Frames(
+        t0_ms=START_MS + week * WEEK_MS + seq * 10_000,
+        offset_ms=[0, 1000],
+        phase=[3, 3],
+        quality=[0, 0],
+        values=[list(v) for v in values],
+    )
+    return arrival(wire.Up.DATA, wire.Data(boot="b1", seq=seq, schema=SCHEMA, frames=told))
+
+
+def commit(store: PostgresStore, *accepted: Accepted) -> Committed:
+    return store.commit(accepted, (), wall_ms())
+
+
+def stored(base: Base, columns: str = "seq, phase, vals") -> list[tuple]:
+    return base.app.execute(f"SELECT {columns} FROM frame ORDER BY ts".encode()).fetchall()
+
+
+def test_the_database_says_what_it_keeps_its_frames_in(base: Base, layout: Layout) -> None:
+    used = storage.in_use(base.app)
+
+    assert used == storage.in_use(base.owner)
+    assert used.layout is layout
+    assert used.compresses is (used.licence == "timescale")
+    if layout is Layout.NATIVE:
+        assert str(used) == f"postgresql {used.postgresql} (TimescaleDB not found)"
+    else:
+        assert used.licence in {"timescale", "apache"}
+        assert str(used).startswith(f"timescaledb {used.timescaledb} ({used.licence} licence, ")
+
+
+def test_the_schema_comes_from_nothing_and_a_second_time_changes_nothing(
+    server: EmbeddedPostgres, base: Base, layout: Layout
+) -> None:
+    url = as_role(server, base.owner.info.dbname, bootstrap.OWNER)
+
+    assert bootstrap.migrate(url) == bootstrap.newest_revision()
+    assert bootstrap.present_revision(base.app) == bootstrap.newest_revision()
+    assert storage.in_use(base.app).layout is layout
+    assert storage.sections(base.app) == ()
+
+
+def test_frames_come_back_as_they_were_sent(base: Base, store: PostgresStore) -> None:
+    commit(store, birth(), data(0))
+
+    assert stored(base) == [(0, 3, [20.0, 0.5]), (0, 3, [None, 0.25])]
+
+
+def test_a_message_that_comes_again_is_counted_and_not_stored(
+    base: Base, store: PostgresStore
+) -> None:
+    commit(store, birth(), data(0))
+    again = commit(store, data(0), data(0), data(1))
+
+    assert (again.frames, again.duplicates) == (2, 2)
+    assert stored(base, "seq") == [(0,), (0,), (1,), (1,)]
+
+
+def test_the_unique_index_stands_behind_the_receipts(base: Base, store: PostgresStore) -> None:
+    commit(store, birth(), data(0))
+    before = stored(base)
+    base.owner.execute("DELETE FROM receipt")
+
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        commit(store, data(0), data(1))
+    assert stored(base) == before
+
+
+def test_a_batch_over_several_weeks_lies_in_a_section_for_each(
+    base: Base, store: PostgresStore
+) -> None:
+    commit(store, birth(), data(0), data(1, week=2), data(2, week=5))
+    sections = storage.sections(base.app)
+
+    assert len(sections) >= 3
+    assert all(s.since < s.until and s.size > 0 and not s.compressed for s in sections)
+    assert all(a.until <= b.since for a, b in itertools.pairwise(sections))
+    for week in (0, 2, 5):
+        at = START + timedelta(weeks=week)
+        assert any(s.since <= at < s.until for s in sections)
+
+
+def test_room_is_made_once_however_often_it_is_asked_for(base: Base) -> None:
+    until = START + timedelta(weeks=3)
+    storage.ensure_room(base.app, START, until)
+    first = storage.sections(base.app)
+    storage.ensure_room(base.app, START, until)
+
+    assert storage.sections(base.app) == first
+
+
+def test_only_sections_that_lie_wholly_in_a_range_are_dropped(
+    base: Base, store: PostgresStore
+) -> None:
+    commit(store, birth(), *(data(n, week=n) for n in range(4)))
+    sections = storage.sections(base.owner)
+    doomed = sections[1:-1]
+    hour = timedelta(hours=1)
+    dropped = storage.drop_range(base.owner, sections[0].since + hour, sections[-1].until - hour)
+
+    assert dropped == doomed
+    kept = storage.sections(base.owner)
+    assert [s.name for s in kept] == [sections[0].name, sections[-1].name]
+    inside = [s for s in stored(base, "ts") if any(d.since <= s[0] < d.until for d in doomed)]
+    assert inside == []
+    assert len(stored(base)) > 0
+
+
+def test_what_was_dropped_is_not_taken_in_again(base: Base, store: PostgresStore) -> None:
+    commit(store, birth(), data(0), data(1, week=3))
+    storage.drop_range(base.owner, START - timedelta(weeks=2), START + timedelta(weeks=2))
+    again = commit(store, data(0))
+
+    assert again.duplicates == 1
+    assert stored(base, "seq") == [(1,), (1,)]
+
+
+def test_dropping_needs_the_owner(base: Base, store: PostgresStore) -> None:
+    commit(store, birth(), data(0))
+
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        storage.drop_range(base.app, START - timedelta(weeks=2), START + timedelta(weeks=2))
+
+
+def test_compression_changes_no_answer(base: Base, store: PostgresStore, layout: Layout) -> None:
+    commit(store, birth(), *(data(n) for n in range(20)), data(99, week=4))
+    before = stored(base)
+    done = storage.compress(base.owner, START + timedelta(weeks=2))
+
+    assert stored(base) == before
+    compressed = [s.name for s in storage.sections(base.app) if s.compressed]
+    assert compressed == list(done)
+    assert len(done) == (1 if storage.in_use(base.app).compresses else 0)
+    assert storage.compress(base.owner, START + timedelta(weeks=2)) == ()
+
+
+def test_late_frames_reach_a_compressed_section_once(base: Base, store: PostgresStore) -> None:
+    commit(store, birth(), *(data(n) for n in range(0, 20, 2)))
+    storage.compress(base.owner, START + timedelta(weeks=2))
+    late = commit(store, *(data(n) for n in range(20)))
+    again = commit(store, *(data(n) for n in range(20)))
+
+    assert (late.messages, late.duplicates) == (10, 10)
+    assert (again.messages, again.duplicates) == (0, 20)
+    assert stored(base, "seq") == [(n,) for n in range(20) for _ in range(2)]
+
+
+def test_the_unique_index_holds_in_a_compressed_section(base: Base, store: PostgresStore) -> None:
+    commit(store, birth(), *(data(n) for n in range(10)))
+    storage.compress(base.owner, START + timedelta(weeks=2))
+    base.owner.execute("DELETE FROM receipt")
+
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        commit(store, data(3))
+    assert len(stored(base)) == 20
+
+
+def test_a_compressed_section_is_dropped_as_any_other(base: Base, store: PostgresStore) -> None:
+    commit(store, birth(), data(0), data(1, week=4))
+    storage.compress(base.owner, START + timedelta(weeks=2))
+    storage.drop_range(base.owner, START - timedelta(weeks=2), START + timedelta(weeks=2))
+
+    assert stored(base, "seq") == [(1,), (1,)]
+
+
+def test_copied_rows_may_be_far_apart_in_width(base: Base) -> None:
+    wide = tuple((float(n), None) for n in range(40))
+    rows = frames.encode([message(1, wide), message(2, ((1.0, 2.0),))], 7)
+    at = to_datetime(START_MS)
+    storage.ensure_room(base.app, at, at + timedelta(days=1))
+    storage.copy_frames(base.app, rows)
+
+    assert stored(base, "cardinality(vals)") == [(40,), (40,), (1,), (1,)]
+
+
+def message(seq: int, values: tuple[tuple[float | None, ...], ...]) -> frames.StoredMessage:
+    told = data(seq, values=values).message
+    assert isinstance(told, wire.Data)
+    return frames.StoredMessage(device_id=1, boot_id=1, schema_id=1, data=told)
+
+
+def test_natively_laid_out_frames_stay_so_when_timescaledb_comes(
+    server: EmbeddedPostgres, layout: Layout
+) -> None:
+    if layout is Layout.NATIVE:
+        pytest.skip("needs the extension: the other half of this suite asks it")
+    with connect(server.url(), name="test") as superuser:
+        bootstrap.create_roles(superuser, owner_password=PASSWORD, app_password=PASSWORD)
+        bootstrap.create_database(superuser, "native_first")
+    bootstrap.migrate(as_role(server, "native_first", bootstrap.OWNER))
+    with connect(server.url("native_first"), name="test") as superuser:
+        assert not bootstrap.enable_timescale(superuser)
+        superuser.execute("CREATE EXTENSION timescaledb")
+    with connect(as_role(server, "native_first", bootstrap.APP), name="test") as link:
+        commit(PostgresStore(link), birth(), data(0))
+        used = storage.in_use(link)
+        count = link.execute("SELECT count(*) FROM frame").fetchone()
+
+    assert used.layout is Layout.NATIVE
+    assert "laid out without it" in str(used)
+    assert count == (2,)
+
+
+def test_a_storage_without_a_columnstore_says_so() -> None:
+    used = Storage(
+        layout=Layout.TIMESCALEDB, postgresql="17.2", timescaledb="2.20.0", licence="apache"
+    )
+    assert not used.compresses
+    assert str(used) == (
+        "timescaledb 2.20.0 (apache licence, without columnstore) on postgresql 17.2"
+    )
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory) -> Path:
+    """A data folder whose database has TimescaleDB, as a first start leaves it."""
+    install = timescale_install()
+    path = tmp_path_factory.mktemp("kept") / "var"
+    with open_data_dir(path) as home:
+        server = EmbeddedPostgres(home, install=install, durable=False)
+        with serving(server), connect(server.url(), name="test") as superuser:
+            assert bootstrap.enable_timescale(superuser)
+            version = storage.in_use(superuser).timescaledb
+            assert version is not None
+            server.remember_timescaledb(version)
+        server.close()
+    return path
+
+
+def plain_install() -> pg_install.Install:
+    return pg_install.find_install({})
+
+
+def test_a_server_without_timescaledb_never_opens_a_cluster_that_has_it(cluster: Path) -> None:
+    with open_data_dir(cluster) as home:
+        server = EmbeddedPostgres(home, install=plain_install(), durable=False)
+        with pytest.raises(PostgresFailed, match=r"TimescaleDB \d.* FOREMEND_PG_BIN="):
+            server.prepare()
+
+
+def test_an_unmarked_cluster_is_found_out_by_the_database_itself(cluster: Path) -> None:
+    with open_data_dir(cluster) as home:
+        (cluster / "postgres" / "foremend-timescaledb.json").unlink()
+        server = EmbeddedPostgres(home, install=plain_install(), durable=False)
+        with (
+            serving(server),
+            connect(server.url(), name="test") as superuser,
+            pytest.raises(storage.StorageUnusable, match="shared_preload_libraries"),
+        ):
+            storage.in_use(superuser)
+        server.close()
