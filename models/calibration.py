@@ -27,20 +27,30 @@ CAPACITY = 8192
 """A table that has seen this many values is halved, so that it forgets slowly."""
 RELEARN_FRAMES = 200
 """A released device learns anew for so many frames, and is not anomalous meanwhile."""
-BRIEF_FRAMES = 20
-"""An anomalous state still enters the tables for so many frames."""
+BRIEF_FRAMES = 30
+"""An anomalous state that ends within so many frames enters the tables, and no longer one."""
+REFERENCE_COUNT = 200.0
+"""`usual_sums` counts for so many values."""
+ONE_IN_TEN = 8.5
+TEN_TIMES_RARER = 5.0
+"""See `scored`."""
 TAIL_SHARE = 0.02
 TAIL_LEAST = 30.0
 """The extrapolated tail holds this share of the values, and at least so many of them."""
 
-_BINS = np.arange(len(EDGES))
+_BINS = np.arange(len(EDGES), dtype=np.int8)
 _WIDTHS: Floats = np.diff(EDGES)
 
 
-def added(table: Counts, values: Floats) -> Counts:
-    """Add one value [...] to each table [..., b]; NaN is no value."""
-    bins = _BINS[: table.shape[-1]]
-    grown = table + (bins <= _bin(values)[..., None])
+def binned(values: Floats) -> npt.NDArray[np.uint8]:
+    """Where values [...] belong in a table; `EMPTY` for NaN."""
+    return _bin(values).astype(np.uint8)
+
+
+def added(table: Counts, bins: npt.NDArray[np.uint8]) -> Counts:
+    """Add one value [...], as `binned`, to each table [..., b]."""
+    here = bins.astype(np.int8)[..., None]
+    grown = table + (_BINS[: table.shape[-1]] <= here)
     full = grown[..., :1] >= CAPACITY
     return np.where(full, grown >> 1, grown).astype(np.uint16)
 
@@ -81,31 +91,73 @@ def _log_survival(count: Floats, total: Floats) -> Floats:
     return np.log((total + 1.0) / (count + 1.0))
 
 
-def _extrapolated(table: Counts, values: Floats) -> Floats:
-    """The tail beyond the last edge that enough values exceed; tables [m, b], values [m]."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tail:
+    total: Floats
+    start: Ints
+    """The last edge that enough values exceed."""
+    count: Floats
+    """How many exceed it, and by how much on average."""
+    mean_excess: Floats
+
+
+def _tail(table: Counts) -> _Tail:
+    """Fit the tail of each table [m, b]."""
     counts = table.astype(np.float64)
+    widths = _WIDTHS[: counts.shape[1] - 1]
     total = counts[:, 0]
     start = np.maximum((counts >= _wanted(total)[:, None]).sum(axis=1) - 1, 0)
     count = np.maximum(_at(table, start), 1.0)
     # Simpson's rule with the geometric mean as middle: near exact where survival is exponential.
     middle = np.sqrt(counts[:, :-1] * counts[:, 1:])
-    widths = _WIDTHS[: counts.shape[1] - 1]
     areas = (counts[:, :-1] + 4.0 * middle + counts[:, 1:]) * widths / 6.0
     beyond = _BINS[: len(widths)] >= start[:, None]
-    mean_excess = np.where(beyond, areas, 0.0).sum(axis=1) / count
-    mean_excess = np.maximum(mean_excess, 0.1 * widths[np.minimum(start, len(widths) - 1)])
-    excess = np.maximum(values - EDGES[start], 0.0)
-    return _log_survival(count, total) + count * np.log1p(excess / (count * mean_excess))
+    least = 0.1 * widths[np.minimum(start, len(widths) - 1)]
+    mean_excess = np.maximum(np.where(beyond, areas, 0.0).sum(axis=1) / count, least)
+    return _Tail(total=total, start=start, count=count, mean_excess=mean_excess)
 
 
-def threshold(alarms_per_week: float, cadence_s: Floats) -> Floats:
-    """The score, -log10 p, that a healthy device's frames exceed `alarms_per_week` times a week.
+def _extrapolated(table: Counts, values: Floats) -> Floats:
+    tail = _tail(table)
+    excess = np.maximum(values - EDGES[tail.start], 0.0) / (tail.count * tail.mean_excess)
+    return _log_survival(tail.count, tail.total) + tail.count * np.log1p(excess)
 
-    `cadence_s` [...] is the time between two frames. Neighbouring frames that exceed it together
-    raise one alarm, so the true rate is at most this.
+
+def quantiles(table: Counts, log_tails: Floats) -> Floats:
+    """Give the values that tables [n, b] exceed with probability exp(-log_tails) [q, n]; [q, n].
+
+    The inverse of `log_tail` where it extrapolates; the edge where that begins, for less.
     """
-    chance = alarms_per_week * np.maximum(cadence_s, 1e-3) / WEEK_S
-    return -np.log10(np.minimum(chance, 0.1))
+    tail = _tail(table)
+    further = np.maximum(log_tails - _log_survival(tail.count, tail.total), 0.0)
+    return EDGES[tail.start] + tail.count * tail.mean_excess * np.expm1(further / tail.count)
+
+
+def scored(total: Floats) -> Floats:
+    """-log10 of the chance of a sum of log-tails [n] at least this large.
+
+    The sum of the five detectors' log-tails, each calibrated to its own device, has much the same
+    distribution for any number of channels and any autocorrelation (simulated: 1 to 10 channels,
+    white and AR(1) at .9): nine in ten are below 8.5, and each 5 more are ten times rarer. So
+    scores compare across devices; how often a device reaches one is for its own table to say.
+    """
+    over = total - ONE_IN_TEN
+    return np.where(over < 0, (total / ONE_IN_TEN) ** 1.6, 1.0 + over / TEN_TIMES_RARER)
+
+
+def usual_sums() -> Counts:
+    """The exceedance table [b] of `scored`, for as many values as it counts for."""
+    counts = REFERENCE_COUNT * 10.0 ** -scored(EDGES)
+    return np.rint(counts).astype(np.uint16)
+
+
+def frame_chance(alarms_per_week: float, cadence_s: Floats) -> Floats:
+    """The share of frames that may raise an alarm, for `alarms_per_week` of them in a week.
+
+    `cadence_s` [...] is the time between two frames. Neighbouring frames that exceed a threshold
+    together raise one alarm, so the true rate is at most the budget.
+    """
+    return np.minimum(alarms_per_week * np.maximum(cadence_s, 1e-3) / WEEK_S, 0.1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,13 +168,21 @@ class AlarmRule:
     on, nothing has blurred it by the time it is beyond the budget's threshold.
     """
 
-    enter: float
-    """The state begins at this score, or at the budget's threshold if that is lower."""
-    leave: float
-    """A frame is calm below this score."""
     clear_frames: int
     release_frames: int
     refractory_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Scores [n] at which each device's states change."""
+
+    enter: Floats
+    """The anomalous state begins."""
+    leave: Floats
+    """A frame is calm below it."""
+    alarm: Floats
+    """The budget's threshold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,21 +201,29 @@ class AlarmState:
 
 
 def advance(
-    rule: AlarmRule, state: AlarmState, *, score: Floats, known: Bools, limit: Floats, ts_ms: Ints
-) -> tuple[AlarmState, Bools, Bools]:
-    """Take one frame each: the state after it, where an alarm is raised, where one was released.
+    rule: AlarmRule,
+    state: AlarmState,
+    *,
+    score: Floats,
+    fresh: Floats,
+    known: Bools,
+    limits: Limits,
+    ts_ms: Ints,
+) -> tuple[AlarmState, Bools]:
+    """Take one frame each: the state after it, and where an alarm is raised.
 
-    A frame that is not known moves nothing: it neither raises nor clears.
+    A frame that is not known moves nothing: it neither raises nor clears. `fresh` is the score
+    without the evidence that only time takes away.
     """
     amnesty = state.held < 0
-    begins = known & (score >= np.minimum(rule.enter, limit))
-    calm = np.where(known, np.where(score < rule.leave, state.calm + 1, 0), state.calm)
+    begins = known & (score >= limits.enter)
+    calm = np.where(known, np.where(fresh < limits.leave, state.calm + 1, 0), state.calm)
     released = state.anomalous & (state.held >= rule.release_frames)
     stays = state.anomalous & (calm < rule.clear_frames)
     anomalous = (begins | stays) & ~released & ~amnesty
     rested = ts_ms - state.last_alarm_ms >= int(rule.refractory_s * 1000)
     announced = state.announced & state.anomalous
-    alarm = anomalous & known & (score >= limit) & rested & ~announced
+    alarm = anomalous & known & (score >= limits.alarm) & rested & ~announced
     held = np.where(anomalous | amnesty, state.held + known, 0)
     after = AlarmState(
         anomalous=anomalous,
@@ -164,4 +232,4 @@ def advance(
         held=np.where(released, -RELEARN_FRAMES, held),
         last_alarm_ms=np.where(alarm, ts_ms, state.last_alarm_ms),
     )
-    return after, alarm, released
+    return after, alarm

@@ -69,7 +69,8 @@ class Digests:
         """A device's open hour as bytes."""
         self._make_room(np.array([slot]))
         head = struct.pack("<q", int(self._hour[slot]))
-        return head + self._score[slot].tobytes() + self._sums[slot].tobytes()
+        sums = np.concatenate([self._score[slot], self._sums[slot].ravel()])
+        return head + bytes(sums.tobytes())
 
     def restore(self, slot: int, snapshot: bytes) -> None:
         """Put a snapshot back. Raises ValueError for one of another number of channels."""

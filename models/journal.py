@@ -21,7 +21,7 @@ _MAGIC = b"FMJ1"
 Row = tuple[float, ...]
 
 
-class JournalRefused(ForemendError):  # noqa: N818 - names a state
+class JournalRefused(ForemendError):
     """The journal is damaged, or its rows have another width."""
 
     remedy: ClassVar[Remedy] = Remedy.REJECT

@@ -4,11 +4,12 @@ Rows n, channels c. Standardised residuals z that are unknown are 0 and count fo
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from models.anomaly.levels import FORGET, FORGET_FAST, USUAL_WANDER, Baseline
-from models.anomaly.spec import Bools, Floats, Floats32
+from models.anomaly.spec import Bools, Floats, Floats32, Ints
 from models.anomaly.state import FAST, HIGH, LAST, LOW, MEAN, STIR
 
 ALLOWANCE = 0.5
@@ -16,7 +17,7 @@ ALLOWANCE = 0.5
 CUSUM_TOP = 50.0
 """A CUSUM rises no further, so that it comes down soon after its cause has gone."""
 CUSUM_CLIP = 4.0
-Z_TOP = 12.0
+Z_TOP = 40.0
 """A standardised residual is taken to be at most this."""
 USUAL_STIR = 0.7978845608028654
 """sqrt(2 / pi): what |step| / its standard deviation is on average."""
@@ -24,49 +25,57 @@ REFRESH_FRAMES = 64
 """A device's precision matrix is worked out again after so many frames learnt."""
 SHRINK_PER_CHANNEL = 4.0
 """The cohort's covariance counts for this many frames per channel."""
+RIDGE = 0.02
+"""Variance added to every channel, so that copies of one channel can be told from a fault."""
+_TINY = 1e-300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Residuals:
-    """One frame's standardised residuals and the motion [n, 6, c] that they lead to."""
+class Deviations:
+    """One frame against what was to be expected; all [n, c], 0 where unknown."""
 
+    values: Floats
     z: Floats
+    """Residual over its standard deviation."""
     jumps: Floats
-    """[n, c] successive difference over its standard deviation; 0 where unknown."""
-    motion: Floats
+    """Successive difference over its standard deviation."""
+    known: Bools
+    stepped: Bools
+    """The difference is known too."""
 
 
-def moved(
-    motion: Floats,
-    *,
-    values: Floats,
-    z: Floats,
-    jumps: Floats,
-    wander: Floats,
-    known: Bools,
-    stepped: Bools,
-) -> Floats:
-    """Advance last value, fast level, mean deviation, CUSUMs and stir by one frame.
+def deviations(
+    values: Floats, residuals: Floats, steps: Floats, base: Baseline, known: Bools
+) -> Deviations:
+    """Standardise residuals and steps [n, c], NaN where unknown."""
+    stepped = known & np.isfinite(steps)
+    return Deviations(
+        values=values,
+        z=np.where(known, np.clip(residuals / base.spread, -Z_TOP, Z_TOP), 0.0),
+        jumps=np.where(stepped, np.clip(steps / base.step, -Z_TOP, Z_TOP), 0.0),
+        known=known,
+        stepped=stepped,
+    )
+
+
+def moved(motion: Floats, frame: Deviations, wander: Floats) -> Floats:
+    """Advance last value, fast level, mean deviation, CUSUMs and stir [n, 6, c] by one frame.
 
     A CUSUM's deviations are scaled to unit long-run variance, as seen in the wander of the mean:
     otherwise the most strongly autocorrelated channel would always be the highest.
     """
-    whitened = z * np.minimum(USUAL_WANDER / wander, 1.0)
+    whitened = frame.z * np.minimum(USUAL_WANDER / wander, 1.0)
     bounded = np.clip(whitened, -CUSUM_CLIP, CUSUM_CLIP)
-    size = np.minimum(np.abs(jumps), CUSUM_CLIP)
-    present = np.isfinite(values)
-    after = motion.copy()
-    after[:, LAST] = np.where(present, values, motion[:, LAST])
-    fast = motion[:, FAST] + FORGET_FAST * (values - motion[:, FAST])
-    after[:, FAST] = np.where(present, fast, motion[:, FAST])
-    mean = motion[:, MEAN] + FORGET * (z - motion[:, MEAN])
-    after[:, MEAN] = np.where(known, mean, motion[:, MEAN])
-    high = np.clip(motion[:, HIGH] + bounded - ALLOWANCE, 0.0, CUSUM_TOP)
-    after[:, HIGH] = np.where(known, high, motion[:, HIGH])
-    low = np.clip(motion[:, LOW] - bounded - ALLOWANCE, 0.0, CUSUM_TOP)
-    after[:, LOW] = np.where(known, low, motion[:, LOW])
-    stir = motion[:, STIR] + FORGET * (size - USUAL_STIR - motion[:, STIR])
-    after[:, STIR] = np.where(stepped, stir, motion[:, STIR])
+    size = np.minimum(np.abs(frame.jumps), CUSUM_CLIP)
+    present = np.isfinite(frame.values)
+    fast, mean, high, low, stir = (motion[:, row] for row in (FAST, MEAN, HIGH, LOW, STIR))
+    after = np.empty_like(motion)
+    after[:, LAST] = frame.values
+    after[:, FAST] = np.where(present, fast + FORGET_FAST * (frame.values - fast), fast)
+    after[:, MEAN] = np.where(frame.known, mean + FORGET * (frame.z - mean), mean)
+    after[:, HIGH] = np.where(frame.known, np.clip(high + bounded - ALLOWANCE, 0, CUSUM_TOP), high)
+    after[:, LOW] = np.where(frame.known, np.clip(low - bounded - ALLOWANCE, 0, CUSUM_TOP), low)
+    after[:, STIR] = np.where(frame.stepped, stir + FORGET * (size - USUAL_STIR - stir), stir)
     return after
 
 
@@ -79,33 +88,29 @@ class Evidence:
 
 
 def gathered(
-    residuals: Residuals, base: Baseline, climbs: Floats, precision: Floats, known: Bools
+    frame: Deviations, motion: Floats, wander: Floats, climbs: Floats, precision: Floats
 ) -> Evidence:
     """Work out the five statistics of each frame in the order of `state.STATISTICS`.
 
     `climbs` [n, c] are the log-tails of the channels' CUSUMs, each by its own channel's table: a
-    channel that wanders by nature would otherwise hide the shift of one that does not.
+    channel that wanders by nature would otherwise hide the shift of one that does not. NaN is
+    unknown; a frame of which no climb is known has no CUSUM statistic.
     """
-    motion = residuals.motion
-    present = np.maximum(known.sum(axis=1), 1)
-    point, point_parts = _mahalanobis(residuals.z, precision)
-    means = np.where(known, motion[:, MEAN] / base.wander, 0.0)
-    mean, mean_parts = _mahalanobis(means, precision)
-    jump = residuals.jumps * residuals.jumps
-    stir = np.where(known, np.abs(motion[:, STIR]), 0.0)
-    return Evidence(
-        statistics=np.stack(
-            [
-                point / present,
-                mean / present,
-                climbs.max(axis=1),
-                jump.max(axis=1),
-                stir.max(axis=1) * 10.0,
-            ],
-            axis=1,
-        ),
-        parts=np.stack([point_parts, mean_parts, climbs * climbs, jump * jump, stir**4], axis=1),
-    )
+    present = np.maximum(frame.known.sum(axis=1), 1)
+    point, point_parts = _mahalanobis(frame.z, precision)
+    mean, mean_parts = _mahalanobis(np.where(frame.known, motion[:, MEAN] / wander, 0), precision)
+    jump = frame.jumps * frame.jumps
+    stir = np.where(frame.known, np.abs(motion[:, STIR]), 0.0)
+    climb = np.fmax.reduce(climbs, axis=1)
+    figures = [
+        point / present,
+        mean / present,
+        climb,
+        jump.max(axis=1),
+        stir.max(axis=1) * 10.0,
+    ]
+    parts = [point_parts, mean_parts, np.nan_to_num(climbs) ** 2, jump * jump, stir**4]
+    return Evidence(statistics=np.stack(figures, axis=1), parts=np.stack(parts, axis=1))
 
 
 def _mahalanobis(z: Floats, precision: Floats) -> tuple[Floats, Floats]:
@@ -117,48 +122,67 @@ def _mahalanobis(z: Floats, precision: Floats) -> tuple[Floats, Floats]:
 
 
 def shares(parts: Floats, log_tails: Floats) -> Floats:
-    """[n, c] each channel's share of the evidence, weighing detectors by their log-tails."""
-    total = np.maximum(parts.sum(axis=2, keepdims=True), 1e-300)
+    """Share each frame's evidence out to its channels [n, c], detectors weighed by log-tail."""
+    total = np.maximum(parts.sum(axis=2, keepdims=True), _TINY)
     weighed = (parts / total * log_tails[:, :, None]).sum(axis=1)
-    whole: Floats = weighed / np.maximum(weighed.sum(axis=1, keepdims=True), 1e-300)
+    whole: Floats = weighed / np.maximum(weighed.sum(axis=1, keepdims=True), _TINY)
     return whole
 
 
-def paired(pairs: Floats32, z: Floats, known: Bools, where: Bools, memory: float) -> Floats32:
-    """Running covariance of residuals [n, 1 + c (c + 1) / 2], its weight first."""
-    rows, columns = np.triu_indices(z.shape[1])
-    bounded = np.clip(z, -CUSUM_CLIP, CUSUM_CLIP)
+def paired(pairs: Floats32, frame: Deviations, where: Bools, memory: float) -> Floats32:
+    """Update the running covariance of residuals [n, 1 + c (c + 1) / 2], its weight first."""
+    rows, columns = _triangle(frame.z.shape[1])
+    bounded = np.clip(frame.z, -CUSUM_CLIP, CUSUM_CLIP)
     weight = pairs[:, :1].astype(np.float64)
     rate = 1.0 / np.minimum(weight + 1.0, memory)
-    use = known[:, rows] & known[:, columns] & where[:, None]
+    use = frame.known[:, rows] & frame.known[:, columns] & where[:, None]
     change = np.where(use, bounded[:, rows] * bounded[:, columns] - pairs[:, 1:], 0.0)
     after = np.concatenate([weight + where[:, None], pairs[:, 1:] + rate * change], axis=1)
-    return after.astype(np.float32)
+    return np.asarray(after, np.float32)
 
 
 def precisions(pairs: Floats32, cohort: Floats) -> Floats32:
-    """Inverse covariances [n, c, c] of `pairs`, shrunk to the cohort's [n, c, c].
+    """Invert the covariances of `pairs`, shrunk to the cohort's [n, c, c]; upper triangles.
 
     Gauss-Jordan elimination without pivoting, which positive definite matrices do not need;
     elementwise over the rows, unlike a BLAS call.
     """
     channels = cohort.shape[1]
-    rows, columns = np.triu_indices(channels)
-    own = np.empty(cohort.shape)
-    own[:, rows, columns] = own[:, columns, rows] = pairs[:, 1:]
+    rows, columns = _triangle(channels)
+    own = unfolded(pairs[:, 1:], channels)
     weight = pairs[:, 0].astype(np.float64)[:, None, None]
     pull = SHRINK_PER_CHANNEL * channels
-    matrix = (weight * own + pull * cohort) / (weight + pull) + 0.02 * np.eye(channels)
+    matrix = (weight * own + pull * cohort) / (weight + pull) + RIDGE * np.eye(channels)
     for pivot in range(channels):
         matrix = _swept(matrix, pivot)
-    return matrix.astype(np.float32)
+    return np.asarray(matrix[:, rows, columns], np.float32)
+
+
+def unfolded(triangles: Floats32, channels: int) -> Floats:
+    """Make symmetric matrices [n, c, c] of their upper triangles [n, c (c + 1) / 2]."""
+    whole = triangles[:, _unfolding(channels)].astype(np.float64)
+    return whole.reshape(len(triangles), channels, channels)
+
+
+@cache
+def _triangle(channels: int) -> tuple[Ints, Ints]:
+    return np.triu_indices(channels)
+
+
+@cache
+def _unfolding(channels: int) -> Ints:
+    rows, columns = np.triu_indices(channels)
+    place = np.empty((channels, channels), np.int64)
+    place[rows, columns] = place[columns, rows] = np.arange(len(rows))
+    return place.ravel()
 
 
 def _swept(matrix: Floats, pivot: int) -> Floats:
-    row = matrix[:, pivot : pivot + 1, :] / matrix[:, pivot : pivot + 1, pivot : pivot + 1]
-    column = matrix[:, :, pivot : pivot + 1]
+    at = slice(pivot, pivot + 1)
+    corner = matrix[:, at, at]
+    row, column = matrix[:, at, :] / corner, matrix[:, :, at]
     after = matrix - column * row
-    after[:, pivot : pivot + 1, :] = row
-    after[:, :, pivot : pivot + 1] = -column / matrix[:, pivot : pivot + 1, pivot : pivot + 1]
-    after[:, pivot, pivot] = 1.0 / matrix[:, pivot, pivot]
+    after[:, at, :] = row
+    after[:, :, at] = -column / corner
+    after[:, at, at] = 1.0 / corner
     return after

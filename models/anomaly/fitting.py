@@ -57,7 +57,10 @@ def fit_prior(
 
 
 def _ordered(
-    device: npt.ArrayLike, ts_ms: npt.ArrayLike, phase: npt.ArrayLike, values: npt.ArrayLike
+    device: npt.ArrayLike,
+    ts_ms: npt.ArrayLike,
+    phase: npt.ArrayLike,
+    values: npt.ArrayLike,
 ) -> History:
     devices, times = np.asarray(device, np.int64), np.asarray(ts_ms, np.int64)
     order = np.lexsort((times, devices))
@@ -78,7 +81,10 @@ def _played(scorer: FleetScorer, history: History) -> ScorerState:
     for start in range(0, len(by_time), _BATCH):
         rows = by_time[start : start + _BATCH]
         scorer.score(
-            slots[device[rows]], history.ts_ms[rows], history.phase[rows], history.values[rows]
+            slots[device[rows]],
+            history.ts_ms[rows],
+            history.phase[rows],
+            history.values[rows],
         )
     return scorer.state
 

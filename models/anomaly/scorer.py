@@ -6,11 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from models import calibration
+from models.anomaly.learn import refresh
 from models.anomaly.prior import CohortPrior, PriorRefused
 from models.anomaly.spec import Ints, ScorerSpec, Scores
-from models.anomaly.state import FAST, LAST, MEAN, STIR, ScorerState
-from models.anomaly.step import Frames, Setting, refreshed, step
+from models.anomaly.state import EMPTY, FAST, LAST, MEAN, STIR, ScorerState
+from models.anomaly.step import step
 from models.anomaly.versions import NO_PRIOR, PriorVersions, extended, no_priors
+from models.anomaly.view import Frames, Setting
 from models.anomaly.waves import waves
 
 
@@ -24,8 +26,6 @@ class FleetScorer:
         self._setting = Setting(
             spec=spec,
             rule=calibration.AlarmRule(
-                enter=spec.enter,
-                leave=spec.leave,
                 clear_frames=spec.clear_frames,
                 release_frames=spec.release_frames,
                 refractory_s=spec.refractory_s,
@@ -85,15 +85,17 @@ class FleetScorer:
     ) -> None:
         """Forget what a replaced part made of these channels, or all that was learnt.
 
-        The anomalous state ends. `ts_ms` is when the part was replaced: no new alarm is held back
-        on account of one before it, which is all that it is for.
+        The anomalous state ends. `ts_ms` is when the part was replaced: for the refractory period
+        after it no alarm is raised, because somebody has just been at the device.
         """
         state = self.state
         if channels is None:
             state.clear(slot)
         else:
             self._forget(slot, np.array([self._columns[name] for name in channels]))
-        refreshed(state, self._priors, np.array([slot]))
+        if ts_ms is not None:
+            state.last_alarm[slot] = ts_ms
+        refresh(state, self._priors, np.array([slot]))
 
     def adopt(self, prior: CohortPrior, slots: npt.ArrayLike | None = None) -> None:
         """Use a prior from here on: for these slots, or for all devices present and to come.
@@ -131,7 +133,7 @@ class FleetScorer:
     def _use(self, version: int, slots: Ints) -> None:
         self.state.prior[slots] = version
         self.state.which[slots] = self._priors.which(version)
-        refreshed(self.state, self._priors, slots)
+        refresh(self.state, self._priors, slots)
 
     def _frames(
         self,
@@ -165,6 +167,8 @@ class FleetScorer:
         state.levels[slot][:, :, columns] = 0.0
         state.motion[slot][LAST : FAST + 1, columns] = np.nan
         state.motion[slot][MEAN : STIR + 1, columns] = 0.0
+        state.climbs[slot][columns] = 0
+        state.pending[slot] = EMPTY
         state.anomalous[slot] = state.announced[slot] = False
         state.calm[slot] = state.held[slot] = 0
         first, second = np.triu_indices(len(self.spec.channels))

@@ -29,14 +29,14 @@ class ScorerSpec:
     """Channels that the surroundings drive; a prior's slopes take their effect out of the rest."""
     refractory_s: float = 6 * 3600.0
     """After an alarm a device raises no other for this long."""
-    enter: float = 2.5
-    """The anomalous state begins at this score, which one healthy frame in 300 reaches, or at the
+    odd_share: float = 0.002
+    """The anomalous state begins at what this share of a healthy device's frames reaches, or at the
     budget's threshold if that is lower; an alarm is raised only beyond the threshold."""
     leave: float = 1.0
     """A frame is calm below this score."""
     clear_frames: int = 10
     """Calm frames in a row that end the anomalous state."""
-    release_frames: int = 1000
+    release_frames: int = 500
     """A state that has been anomalous for this many frames is learnt as the new normal."""
     gap_factor: float = 20.0
     """A pause of more than this many usual intervals is a gap: fast statistics start again."""

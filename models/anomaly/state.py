@@ -32,6 +32,11 @@ STATISTICS = ("point", "mean", "cusum", "jump", "stir")
 CLIMB_BINS = 30
 """Edges of each channel's own table of CUSUMs, which end at 50."""
 
+PENDING = 24
+"""Values wait in a ring of this length before they enter the tables, so that a fault that is on its
+way up does not calibrate itself away; every other frame goes in."""
+EMPTY = 255
+
 _HEAD = struct.Struct("<4sI8s")
 _MAGIC = b"FMS1"
 
@@ -72,6 +77,8 @@ class ScorerState:
     precision: npt.NDArray[np.float32]
     tails: npt.NDArray[np.uint16]
     climbs: npt.NDArray[np.uint16]
+    pending: npt.NDArray[np.uint8]
+    head: npt.NDArray[np.int16]
 
     @property
     def bytes_per_device(self) -> int:
@@ -128,7 +135,7 @@ class ScorerState:
         self.ts[rows] = NEVER
         self.last_alarm[rows] = NEVER
         self.motion[rows, LAST : FAST + 1] = np.nan
-        self.precision[rows] = np.eye(len(self._spec.channels))
+        self.pending[rows] = EMPTY
 
 
 def _layout(channels: int, phases: int) -> dict[str, tuple[type[np.generic], tuple[int, ...]]]:
@@ -147,7 +154,9 @@ def _layout(channels: int, phases: int) -> dict[str, tuple[type[np.generic], tup
         "levels": (np.float32, (phases, 5, channels)),
         "motion": (np.float64, (6, channels)),
         "pairs": (np.float32, (1 + channels * (channels + 1) // 2,)),
-        "precision": (np.float32, (channels, channels)),
+        "precision": (np.float32, (channels * (channels + 1) // 2,)),
         "tails": (np.uint16, (len(STATISTICS) + 1, len(EDGES))),
         "climbs": (np.uint16, (channels, CLIMB_BINS)),
+        "pending": (np.uint8, (PENDING, len(STATISTICS) + 1 + channels)),
+        "head": (np.int16, ()),
     }

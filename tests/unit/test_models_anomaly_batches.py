@@ -3,6 +3,7 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from models.anomaly import FleetScorer, ScorerSpec
 
 SPEC = ScorerSpec(channels=("a", "b", "c"), phases=(1, 3), warm_up=5)

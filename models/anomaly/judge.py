@@ -1,0 +1,84 @@
+"""How unusual a wave's frames are, and how unusual is too unusual for their devices."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models import calibration
+from models.anomaly import evidence
+from models.anomaly.evidence import Deviations, Evidence
+from models.anomaly.spec import Bools, Floats, Ints, ScorerSpec
+from models.anomaly.state import HIGH, LOW, STATISTICS, ScorerState
+from models.anomaly.versions import PriorVersions
+from models.anomaly.view import View
+from models.calibration import Counts, Limits
+
+CUSUM = STATISTICS.index("cusum")
+_USUAL_SUMS = calibration.usual_sums()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """How unusual each frame is."""
+
+    deviations: Deviations
+    motion: Floats
+    heights: Floats
+    """[n, c] the higher CUSUM; NaN where unknown."""
+    evidence: Evidence
+    log_tails: Floats
+    """[n, k] of each detector."""
+    sums: Counts
+    """[n, b] the table of their sums so far."""
+    total: Floats
+    """[n] their sum; NaN where it means nothing yet."""
+    score: Floats
+    fresh: Floats
+    """[n] the score without what the CUSUMs have piled up."""
+    known: Bools
+
+
+def judged(state: ScorerState, priors: PriorVersions, slots: Ints, view: View) -> Judgement:
+    """Weigh a wave's evidence; nothing is known until the tables hold enough values."""
+    deviations = evidence.deviations(view.values, view.residuals, view.steps, view.base, view.known)
+    motion = evidence.moved(view.motion, deviations, view.base.wander)
+    heights = np.where(view.known, motion[:, HIGH : LOW + 1].max(axis=1), np.nan)
+    climbs = _climbs(priors.with_climbs(state.climbs[slots], view.which), heights)
+    precision = evidence.unfolded(state.precision[slots], view.values.shape[1])
+    found = evidence.gathered(deviations, motion, view.base.wander, climbs, precision)
+    table = priors.with_tails(state.tails[slots], view.which)
+    ready = (table[:, :-1, 0] >= calibration.TAIL_LEAST).all(axis=1)
+    log_tails = calibration.log_tail(table[:, :-1], found.statistics)
+    seen = np.any(view.known, axis=1) & np.all(np.isfinite(found.statistics), axis=1)
+    known = np.asarray(seen & ready, np.bool_)
+    total = np.where(known, log_tails.sum(axis=1), 0.0)
+    return Judgement(
+        deviations=deviations,
+        motion=motion,
+        heights=heights,
+        evidence=found,
+        log_tails=log_tails,
+        total=np.where(known, total, np.nan),
+        sums=table[:, -1] + _USUAL_SUMS,
+        score=calibration.scored(total),
+        fresh=calibration.scored(np.where(known, total - log_tails[:, CUSUM] + 1.0, 0.0)),
+        known=known,
+    )
+
+
+def _climbs(tables: Counts, heights: Floats) -> Floats:
+    """Log-tails [n, c] of the CUSUMs; NaN where a channel's table does not hold enough yet."""
+    ready = tables[..., 0] >= calibration.TAIL_LEAST
+    return np.where(ready, calibration.log_tail(tables, heights), np.nan)
+
+
+def limited(spec: ScorerSpec, sums: Counts, cadence_s: Floats) -> Limits:
+    """Tell at which scores each device's states change, by what it has reached so far."""
+    chance = calibration.frame_chance(spec.alarms_per_week, cadence_s)
+    odd = np.maximum(spec.odd_share, chance)
+    alarm, enter = calibration.quantiles(sums, -np.log(np.stack([chance, odd])))
+    return Limits(
+        enter=calibration.scored(enter),
+        leave=np.full(len(sums), spec.leave),
+        alarm=calibration.scored(alarm),
+    )

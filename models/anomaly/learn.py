@@ -1,0 +1,130 @@
+"""What a wave's frames change in the state of their devices."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models import calibration
+from models.anomaly import evidence, levels
+from models.anomaly.judge import Judgement
+from models.anomaly.spec import Bools, Floats, Ints
+from models.anomaly.state import EMPTY, MEAN, PENDING, ScorerState
+from models.anomaly.versions import PriorVersions
+from models.anomaly.view import SUSPECT, Frames, View, stilled
+from models.calibration import AlarmState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permit:
+    """What each of n frames may teach."""
+
+    levels: Bools
+    """Baselines: not while the device is anomalous."""
+    shape: Bools
+    """Covariance: nor while it learns anew."""
+    tables: Bools
+    """Calibration: also in a brief anomalous state, for a table that never saw a healthy device's
+    odd moments would find them ever odder."""
+    drop: Bools
+    """The state is not brief any more: what waits to enter the tables led up to it."""
+    hurry: Bools
+    """Learning anew after a release."""
+
+
+def permitted(frames: Frames, view: View, after: AlarmState) -> Permit:
+    """Decide what may be learnt."""
+    trusted = view.scored & (frames.quality != SUSPECT)
+    hurry = after.held < 0
+    normal = trusted & ~after.anomalous
+    drop = after.held > calibration.BRIEF_FRAMES
+    return Permit(
+        levels=normal,
+        shape=normal & ~hurry,
+        tables=trusted & ~hurry & ~drop & view.known.any(axis=1),
+        drop=drop,
+        hurry=hurry,
+    )
+
+
+def learn(
+    state: ScorerState,
+    priors: PriorVersions,
+    frames: Frames,
+    view: View,
+    judged: Judgement,
+    after: AlarmState,
+    memory: float,
+) -> None:
+    """Write back what changed: nothing at all where a device was not heard."""
+    slots, permit = frames.slots, permitted(frames, view, after)
+    lesson = levels.Lesson(
+        values=view.values,
+        steps=view.steps,
+        residuals=view.residuals,
+        means=np.where(view.known, judged.motion[:, MEAN], np.nan),
+        where=permit.levels[:, None] & np.isfinite(view.values),
+        hurry=permit.hurry,
+    )
+    learnt = levels.learnt(view.centre, view.own, lesson, memory)
+    state.centre[slots, view.place], state.levels[slots, view.place] = learnt
+    over = state.anomalous[slots] & ~after.anomalous
+    motion = np.where(over[:, None, None], stilled(judged.motion), judged.motion)
+    state.motion[slots[view.scored]] = motion[view.scored]
+    _learn_tables(state, slots, judged, permit)
+    _learn_shape(state, priors, slots, judged, permit.shape, memory)
+    _keep_time(state, frames, view, after)
+
+
+def _learn_tables(state: ScorerState, slots: Ints, judged: Judgement, permit: Permit) -> None:
+    """Let the oldest waiting values into the tables, and every other frame's into the ring."""
+    state.pending[slots[permit.drop]] = EMPTY
+    rows = np.flatnonzero(permit.tables & (state.seen[slots] % 2 == 0))
+    at = slots[rows]
+    head = state.head[at]
+    due = state.pending[at, head]
+    kinds = state.tails.shape[1]
+    state.tails[at] = calibration.added(state.tails[at], due[:, :kinds])
+    state.climbs[at] = calibration.added(state.climbs[at], due[:, kinds:])
+    state.pending[at, head] = calibration.binned(_newest(judged)[rows])
+    state.head[at] = (head + 1) % PENDING
+
+
+def _newest(judged: Judgement) -> Floats:
+    found = judged.evidence.statistics
+    return np.concatenate([found, judged.total[:, None], judged.heights], axis=1)
+
+
+def _learn_shape(
+    state: ScorerState,
+    priors: PriorVersions,
+    slots: Ints,
+    judged: Judgement,
+    where: Bools,
+    memory: float,
+) -> None:
+    pairs = state.pairs[slots]
+    state.pairs[slots] = evidence.paired(pairs, judged.deviations, where, memory)
+    frames = state.pairs[slots, 0]
+    due = (frames != pairs[:, 0]) & (frames % evidence.REFRESH_FRAMES == 0)
+    if due.any():
+        refresh(state, priors, slots[due])
+
+
+def refresh(state: ScorerState, priors: PriorVersions, slots: Ints) -> None:
+    """Work out the precision matrices of devices anew."""
+    cohort = priors.correlation[state.which[slots]]
+    state.precision[slots] = evidence.precisions(state.pairs[slots], cohort)
+
+
+def _keep_time(state: ScorerState, frames: Frames, view: View, after: AlarmState) -> None:
+    heard = view.heard
+    slots = frames.slots[heard]
+    state.ts[slots] = frames.ts_ms[heard]
+    state.phase[slots] = frames.phase[heard]
+    state.cadence[slots] = view.timing.cadence_s[heard]
+    state.seen[slots] += 1
+    state.anomalous[slots] = after.anomalous[heard]
+    state.announced[slots] = after.announced[heard]
+    state.calm[slots] = np.minimum(after.calm[heard], 10_000)
+    state.held[slots] = after.held[heard]
+    state.last_alarm[slots] = after.last_alarm_ms[heard]

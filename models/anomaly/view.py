@@ -1,0 +1,122 @@
+"""A wave's frames in the light of what their devices were like before."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from models.anomaly import levels
+from models.anomaly.levels import Baseline
+from models.anomaly.spec import Bools, Floats, Ints, ScorerSpec
+from models.anomaly.state import FAST, LAST, MEAN, STIR, ScorerState
+from models.anomaly.timing import Timing, timed
+from models.anomaly.versions import PriorVersions
+from models.calibration import AlarmRule
+
+STALE, SUSPECT = 1, 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What stays the same from wave to wave."""
+
+    spec: ScorerSpec
+    rule: AlarmRule
+    ambient: Ints
+    """[a] columns of the ambient channels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frames:
+    """At most one frame of a device each."""
+
+    slots: Ints
+    ts_ms: Ints
+    phase: npt.NDArray[np.int16]
+    place: Ints
+    """[n] the phase's index in the specification; -1 where it is not scored."""
+    values: Floats
+    quality: Ints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A frame in the light of its device's past, before anything is learnt from it."""
+
+    heard: Bools
+    """[n] the frame says something: not stale, not empty."""
+    scored: Bools
+    timing: Timing
+    which: Ints
+    place: Ints
+    values: Floats
+    """[n, c] with the surroundings' part taken out; NaN where missing or not scored."""
+    shift: Floats
+    """[n, c] the surroundings' part."""
+    centre: Floats
+    own: Floats
+    """[n, 5, c] the device's own levels."""
+    base: Baseline
+    motion: Floats
+    """[n, 6, c] with what a break interrupted begun again."""
+    steps: Floats
+    """[n, c] successive differences; NaN where unknown."""
+    residuals: Floats
+    """[n, c] values less what was to be expected; NaN where unknown."""
+    known: Bools
+    """[n, c] there is a value, and enough is known to judge it."""
+
+
+def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: Frames) -> View:
+    """Look at a wave's frames with the state that their devices are in."""
+    spec, slots = setting.spec, frames.slots
+    heard = (frames.quality != STALE) & np.isfinite(frames.values).any(axis=1)
+    scored = heard & (frames.place >= 0)
+    place = np.maximum(frames.place, 0)
+    timing = timed(
+        frames.ts_ms,
+        state.ts[slots],
+        state.cadence[slots],
+        state.seen[slots],
+        spec.gap_factor,
+    )
+    which = state.which[slots]
+    raw = np.where(scored[:, None] & np.isfinite(frames.values), frames.values, np.nan)
+    shift = priors.shift(which, place, raw, setting.ambient)
+    values = raw - shift
+    centre = state.centre[slots, place]
+    own = state.levels[slots, place].astype(np.float64)
+    base = levels.blended(centre, own, priors.rows(which, place))
+    restart = timing.broken | (frames.phase != state.phase[slots])
+    motion = _restarted(state.motion[slots], values, timing.broken, restart)
+    expected = base.centre + base.local * (motion[:, FAST] - base.centre)
+    return View(
+        heard=heard,
+        scored=scored,
+        timing=timing,
+        which=which,
+        place=place,
+        values=values,
+        shift=shift,
+        centre=centre,
+        own=own,
+        base=base,
+        motion=motion,
+        steps=np.where(restart[:, None], np.nan, values - motion[:, LAST]),
+        residuals=values - expected,
+        known=np.isfinite(values) & (base.frames >= spec.warm_up),
+    )
+
+
+def _restarted(motion: Floats, values: Floats, broken: Bools, restart: Bools) -> Floats:
+    again = np.where(broken[:, None, None], stilled(motion), motion)
+    fast = motion[:, FAST]
+    again[:, FAST] = np.where(restart[:, None] | ~np.isfinite(fast), values, fast)
+    return again
+
+
+def stilled(motion: Floats) -> Floats:
+    """Forget what spans several frames: mean deviation, CUSUMs, stir."""
+    still = motion.copy()
+    still[:, MEAN : STIR + 1] = 0.0
+    return still
