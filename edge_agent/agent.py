@@ -29,6 +29,8 @@ class Counters:
     """Distinct frames that were numbered, encoded and kept for sending."""
     frames_acked: int
     """Frames deleted because ingest had committed them, those of earlier boots included."""
+    frames_acked_late: int
+    """Of these, frames of earlier boots."""
     messages_sent: int
     """Every sending counts."""
     resent: int
@@ -110,6 +112,7 @@ class Agent:
         return Counters(
             frames_sent=totals.frames,
             frames_acked=totals.frames_acked,
+            frames_acked_late=totals.frames_acked_late,
             messages_sent=traffic.messages_sent,
             resent=traffic.resent,
             gaps=totals.gaps,

@@ -52,6 +52,8 @@ class Totals:
     """Distinct frames that were kept."""
     messages: int = 0
     frames_acked: int = 0
+    frames_acked_late: int = 0
+    """Of these, frames of earlier boots."""
     gaps: int = 0
     evicted_frames: int = 0
     refused: int = 0
@@ -155,6 +157,7 @@ class DeviceOutbox:
         self._file = file
         self._device = device
         self._bounds = bounds
+        self._boot = ""
         self._uncommitted = 0
         self._moved = asyncio.Event()
 
@@ -170,6 +173,7 @@ class DeviceOutbox:
     async def begin(self, boot: str, birth: bytes) -> None:
         """Open a boot, from which on messages are numbered from 0."""
         change = await self._file.call(lambda store: store.begin(self._device, boot, birth))
+        self._boot = boot
         self._note(change)
 
     def append(self, *drafts: Draft) -> asyncio.Future[None]:
@@ -194,6 +198,8 @@ class DeviceOutbox:
         """Delete what is committed; set aside what is refused."""
         change = await self._file.call(lambda store: store.settle(self._device, settlement))
         self.totals.frames_acked += change.frames
+        if settlement.boot != self._boot:
+            self.totals.frames_acked_late += change.frames
         self._note(change)
 
     async def moved(self) -> None:

@@ -115,6 +115,17 @@ async def test_settling_deletes_what_is_named_and_counts_its_frames(outbox: Devi
     assert outbox.load.unsettled == 2
 
 
+async def test_frames_of_earlier_boots_are_counted_as_late(outbox: DeviceOutbox) -> None:
+    await outbox.append(frames(0, 1))
+    await outbox.begin("boot2", b"birth2")
+    await outbox.append(frames(2))
+
+    for boot in ("boot1", "boot2"):
+        await outbox.settle(Settlement(boot=boot, spans=((0, 0),)))
+
+    assert (outbox.totals.frames_acked, outbox.totals.frames_acked_late) == (3, 2)
+
+
 async def test_settling_twice_or_something_unknown_changes_nothing(outbox: DeviceOutbox) -> None:
     await outbox.append(frames(0), frames(1))
     settlement = Settlement(boot="boot1", spans=((0, 0),))
