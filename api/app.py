@@ -40,6 +40,7 @@ from api import (
 from api.accounts import Passwords
 from api.problems import Problem, SignInRequired
 from api.server import Server, server_of
+from foremend import ready
 from foremend.db import open_pool
 from foremend.errors import ConfigurationError, ForemendError
 from foremend.log import get_logger
@@ -185,6 +186,7 @@ def bound(settings: Settings) -> Iterator[socket.socket]:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     hub = server_of_app(app).hub
     hub.open()
+    ready.announce()
     try:
         yield
     finally:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from foremend import wire
+from foremend import ready, wire
 from foremend.errors import Unavailable
 from foremend.log import get_logger
 from ingest.intake import Arrival
@@ -48,6 +48,7 @@ class Subscriber:
         client.max_inflight_messages_set(0)
         client.reconnect_delay_set(min_delay=1, max_delay=10)
         client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
         self._client = client
@@ -91,7 +92,20 @@ class Subscriber:
             _log.error("the broker refused us", reason=str(reason))
             return
         client.subscribe(wire.up_filter(), qos=1)
+
+    def _on_subscribe(
+        self,
+        _client: paho.Client,
+        _data: object,
+        _mid: int,
+        reasons: list[ReasonCode],
+        _properties: object,
+    ) -> None:
+        if any(reason.is_failure for reason in reasons):
+            _log.error("the broker refused the subscription", reasons=[str(r) for r in reasons])
+            return
         _log.info("subscribed", filter=wire.up_filter())
+        ready.announce()
 
     def _on_disconnect(
         self,

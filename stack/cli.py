@@ -95,10 +95,9 @@ def up(
         fleet=fleet,
     )
     summary = start(options, lambda line: typer.echo(line, err=as_json))
-    if summary is not None:
-        typer.echo(f"total: {summary.line()}", err=as_json)
-        if as_json:
-            typer.echo(summary.json())
+    typer.echo(f"total: {summary.line()}", err=as_json)
+    if as_json:
+        typer.echo(summary.json())
 
 
 @app.command()

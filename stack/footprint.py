@@ -24,6 +24,11 @@ def footprint_mb(pid: int) -> float:
     return round(sum(_resident_kib(member) for member in family) / KIB_PER_MIB, 1)
 
 
+def own_mb() -> float:
+    """Return the resident memory of this process alone in MiB."""
+    return round(_resident_kib(psutil.Process()) / KIB_PER_MIB, 1)
+
+
 def _resident_kib(process: psutil.Process) -> float:
     try:
         return _proportional_kib(process.pid)

@@ -27,8 +27,7 @@ from stack.embedded.broker import EmbeddedBroker
 from stack.embedded.datadir import open_data_dir
 from stack.embedded.postgres import EmbeddedPostgres
 from stack.recording import Player
-from stack.service import Service
-from stack.services import foremend_service, service_environment
+from stack.services import foremend_service, servers, service_environment
 from stack.story import SQL as STORY
 from stack.supervise import Supervisor
 from stack.training import put_in_force, sealed
@@ -149,7 +148,7 @@ def _running(options: Options, tell: Callable[[str], None]) -> Iterator[_System]
         home = stack.enter_context(open_data_dir(options.data_dir))
         postgres, broker = EmbeddedPostgres(home), EmbeddedBroker(home)
         supervisor = stack.enter_context(Supervisor(home.folder("log")))
-        supervisor.start([Service.of(postgres), Service.of(broker)])
+        supervisor.start(servers(postgres, broker))
         ready = site.prepare_database(home, postgres, options.tenant)
         site.seed_network(ready.app_url, options.tenant)
         tell(f"storage: {ready.storage}")

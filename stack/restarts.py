@@ -38,6 +38,8 @@ class Reason(Enum):
     BACKED_OFF = "the delay is over"
     BACKING_OFF = "the delay is not over"
     COMING_UP = "not ready yet"
+    NEED_DOWN = "what it needs is not ready"
+    NEED_DIED = "what it needs had ended"
     CAME_UP = "ready"
     HEALTHY = "running"
     DIED_STARTING = "it ended before it was ready"
@@ -61,6 +63,8 @@ class Terms:
     """In a row that a vital service may die."""
     stable: float = 30.0
     """Ready for so long, earlier deaths are forgiven."""
+    needs: tuple[str, ...] = ()
+    """Services without which it cannot work: it is not started, nor blamed, while one is away."""
     first_delay: float = 0.2
     longest_delay: float = 30.0
 
@@ -84,6 +88,7 @@ class Seen:
     alive: bool = False
     ready: bool = False
     status: int | None = None
+    needs_met: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +103,7 @@ def decide(state: State, seen: Seen, now: float, terms: Terms) -> Decision:
     """Choose what to do about one service."""
     match state.phase:
         case Phase.DOWN:
-            return _while_down(state, now)
+            return _while_down(state, seen, now)
         case Phase.DONE:
             return Decision(action=Action.WAIT, reason=Reason.WORK_DONE)
         case _ if not seen.alive:
@@ -119,11 +124,14 @@ def advance(state: State, decision: Decision, now: float, terms: Terms, jitter: 
         case Action.FINISH:
             return replace(state, phase=Phase.DONE, since=now)
         case Action.RETRY:
-            deaths = _deaths(state, now, terms)
-            wait = delay(deaths, jitter, terms)
+            blamed = decision.reason is not Reason.NEED_DIED
+            deaths = _deaths(state, now, terms) if blamed else state.deaths
+            wait = delay(max(deaths, 1), jitter, terms)
             return State(phase=Phase.DOWN, since=now, deaths=deaths, retry_at=now + wait)
         case Action.WAIT | Action.KILL | Action.GIVE_UP:
-            return state
+            # The time that a service has to come up begins when it can.
+            held = decision.reason is Reason.NEED_DOWN
+            return replace(state, since=now) if held else state
 
 
 def delay(deaths: int, jitter: float, terms: Terms) -> float:
@@ -139,16 +147,20 @@ DOUBLINGS: Final = 32
 """Enough for any bound, and not too much for a float."""
 
 
-def _while_down(state: State, now: float) -> Decision:
+def _while_down(state: State, seen: Seen, now: float) -> Decision:
+    if not seen.needs_met:
+        return Decision(action=Action.WAIT, reason=Reason.NEED_DOWN)
     if now < state.retry_at:
         return Decision(action=Action.WAIT, reason=Reason.BACKING_OFF)
-    reason = Reason.BACKED_OFF if state.deaths else Reason.FIRST_START
+    reason = Reason.BACKED_OFF if state.retry_at else Reason.FIRST_START
     return Decision(action=Action.START, reason=reason)
 
 
 def _while_starting(state: State, seen: Seen, now: float, terms: Terms) -> Decision:
     if seen.ready:
         return Decision(action=Action.ANNOUNCE, reason=Reason.CAME_UP)
+    if not seen.needs_met:
+        return Decision(action=Action.WAIT, reason=Reason.NEED_DOWN)
     if now - state.since < terms.patience:
         return Decision(action=Action.WAIT, reason=Reason.COMING_UP)
     action = Action.GIVE_UP if terms.vital else Action.KILL
@@ -158,6 +170,8 @@ def _while_starting(state: State, seen: Seen, now: float, terms: Terms) -> Decis
 def _after_death(state: State, seen: Seen, now: float, terms: Terms) -> Decision:
     if terms.once and seen.status == 0:
         return Decision(action=Action.FINISH, reason=Reason.WORK_DONE)
+    if not seen.needs_met:
+        return Decision(action=Action.RETRY, reason=Reason.NEED_DIED)
     if terms.vital and _deaths(state, now, terms) >= terms.deaths:
         return Decision(action=Action.GIVE_UP, reason=Reason.KEEPS_DYING)
     started = state.phase is Phase.READY

@@ -59,6 +59,8 @@ class Service:
     """Asked until it says yes; without a probe, a process that lives counts as ready."""
     prepare: Callable[[], None] = _nothing
     terms: Terms = field(default_factory=Terms)
+    output: int | None = None
+    """A descriptor for what it says, where a person watches; None has its log take it."""
 
     @classmethod
     def of(cls, server: Server, terms: Terms | None = None) -> Self:

@@ -11,6 +11,7 @@ from field_service import network
 from foremend.clock import to_datetime, wall_ms
 from foremend.db import bootstrap, connect, storage, transaction
 from foremend.wire import partition_of
+from simulators.demo import MACHINES, PRINTERS
 
 if TYPE_CHECKING:
     from typing import Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 DATABASE: Final = "foremend"
 CREW_LOGIN: Final = "simulated-crew"
+FLEET_WORDS: Final = f"{len(PRINTERS)} printers and {len(MACHINES)} machines"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,10 @@ class Teller:
         last = connection.execute(SQL["last_told"]).fetchone() or {"alerts": 0, "moves": 0}
         self._alerts, self._moves = last["alerts"], last["moves"]
 
+    def go_on(self, connection: psycopg.Connection[dict[str, Any]]) -> None:
+        """Ask over another connection from now on; what was told is not told again."""
+        self._connection = connection
+
     def news(self) -> list[str]:
         """Give the lines that are new, oldest first."""
         with transaction(self._connection, tenant=EVERY_TENANT):

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     import psycopg
 
+    from stack.counters import Tally
+
 _ORDER_FIELDS: Final = ("device", "component", "failure_mode", "probability", "strategy", "kit")
 
 
@@ -61,47 +63,31 @@ class Summary:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """What the fleet process says of itself."""
-
-    now_ms: int
-    boots: dict[str, str]
-    counters: dict[str, int]
-
-
-def read_counters(file: Path) -> Told | None:
-    """Read the fleet's counters, where it has begun."""
-    if not file.exists():
-        return None
-    return msgspec.json.decode(file.read_bytes(), type=Told)
-
-
 def summarise(
     connection: psycopg.Connection[dict[str, Any]],
     *,
     timeline: str,
-    told: Told | None,
+    tally: Tally,
     truth: Path,
     storage: str,
     broker: str,
     rss_mb: Mapping[str, float],
 ) -> Summary:
     """Gather the totals of a run."""
-    asked = {"timeline": timeline, "boots": list(told.boots.values()) if told else []}
+    asked = {"timeline": timeline, "boots": tally.boots}
     scope = Scope(timeline=timeline, region=None, now=datetime.now(UTC))
     with transaction(connection, tenant=EVERY_TENANT):
         counts = connection.execute(SQL["counts"], asked).fetchone() or {}
         stored = connection.execute(SQL["stored"], asked).fetchone() or {}
         orders = connection.execute(SQL["orders"], asked).fetchall()
         compared = read_comparison(connection, scope, truth)
-    counters = told.counters if told else {}
     missed = compared.count(FaultOutcome.MISSED)
     foreseen = compared.count(FaultOutcome.FORESEEN)
     return Summary(
-        frames_sent=counters.get("frames_sent", 0),
+        # A fleet process that is killed has last told of itself a moment before its end.
+        frames_sent=max(tally.frames_sent, stored["frames"] if tally.killed else 0),
         frames_stored=stored["frames"],
-        frames_acked=counters.get("frames_acked", 0),
+        frames_acked=tally.frames_acked,
         work_orders=[{k: row[k] for k in _ORDER_FIELDS} for row in orders if _predicted(row)],
         true_failures=missed + foreseen,
         foreseen=foreseen,
@@ -112,6 +98,29 @@ def summarise(
         broker=broker,
         rss_mb={name: round(mb, 1) for name, mb in rss_mb.items()},
         **counts,
+    )
+
+
+def nothing(*, storage: str, broker: str, rss_mb: Mapping[str, float]) -> Summary:
+    """Give the totals of a run that ended before there was a database to ask."""
+    return Summary(
+        frames_sent=0,
+        frames_stored=0,
+        frames_acked=0,
+        gaps=0,
+        predictions=0,
+        alerts=0,
+        work_orders=[],
+        true_failures=0,
+        foreseen=0,
+        missed=0,
+        false_orders=0,
+        median_lead_h=None,
+        closed=0,
+        labels=0,
+        storage=storage,
+        broker=broker,
+        rss_mb=dict(rss_mb),
     )
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from foremend.errors import ForemendError
 from stack.command import spawn
-from stack.embedded.logtail import last_lines
+from stack.embedded.logtail import why
 from stack.footprint import footprint_mb
 from stack.logfile import LogFile
 from stack.restarts import Action, Decision, Phase, Reason, Seen, State, advance, decide
@@ -41,6 +41,10 @@ LOOK_EVERY: Final = 1.0
 class ServiceFailed(ForemendError):
     """A service that everything depends on did not come up."""
 
+    def __init__(self, message: str | None = None, *, service: str = "") -> None:
+        super().__init__(message)
+        self.service = service
+
 
 class StopAsked(ForemendError):
     """Somebody asked for a stop before everything was up."""
@@ -60,12 +64,13 @@ class _Child:
     written: int = 0
     """The log's length when the process was started."""
 
-    def look(self) -> Seen:
+    def look(self, *, needs_met: bool) -> Seen:
         """Look at the process, and ask it whether it is ready only where that is not known."""
         alive = self.alive()
         asks = alive and self.state.phase is Phase.STARTING
         status = None if self.process is None else self.process.returncode
-        return Seen(alive=alive, ready=asks and self.service.ready(), status=status)
+        ready = asks and self.service.ready()
+        return Seen(alive=alive, ready=ready, status=status, needs_met=needs_met)
 
     def alive(self) -> bool:
         """Whether there is a process and it has not ended."""
@@ -189,7 +194,8 @@ class Supervisor:
 
     def _see_to(self, child: _Child) -> None:
         """Gather, decide, apply."""
-        seen, now = child.look(), self._now()
+        met = all(self.phase(name) is Phase.READY for name in child.service.terms.needs)
+        seen, now = child.look(needs_met=met), self._now()
         decision = decide(child.state, seen, now, child.service.terms)
         before = child.state
         child.state = advance(before, decision, now, child.service.terms, self._jitter())
@@ -206,7 +212,7 @@ class Supervisor:
             case Action.KILL if child.process is not None:
                 child.process.kill()
             case Action.GIVE_UP:
-                raise ServiceFailed(_last_words(child, decision, seen))
+                raise ServiceFailed(_last_words(child, decision, seen), service=child.service.name)
             case _:
                 pass
 
@@ -215,7 +221,8 @@ class Supervisor:
         child.command = child.service.command()
         child.written = child.log.size()
         with child.log.open() as sink:
-            child.process = spawn(child.command, stdout=sink)
+            output = child.service.output
+            child.process = spawn(child.command, stdout=sink if output is None else output)
         child.handle = os.pidfd_open(child.process.pid)
         again = decision.reason is Reason.BACKED_OFF
         self._report(child, Kind.RESTARTED if again else Kind.STARTED, decision)
@@ -287,11 +294,8 @@ class Supervisor:
 
 
 def _last_words(child: _Child, decision: Decision, seen: Seen) -> str:
-    """Say what failed, why, and what it said last."""
-    lines = last_lines(child.log.path, since=min(child.written, child.log.size()), count=8)
-    ended = f", the last time with status {seen.status}" if seen.status is not None else ""
-    words = "\n".join(f"  {line}" for line in lines) or "  (nothing)"
-    return (
-        f"{child.service.name} did not come up: {decision.reason.value}{ended}. "
-        f"Its last words, from {child.log.path}:\n{words}"
-    )
+    """Say in one sentence what failed, and why."""
+    log, ended = child.log, "" if seen.status is None else f" (status {seen.status})"
+    words = why(log.path, min(child.written, log.size()))
+    name = child.service.name
+    return f"{name} did not come up, {decision.reason.value}{ended}: {words} (see {log.path})."

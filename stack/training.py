@@ -55,22 +55,28 @@ def train_simulated(
     if not url:
         raise ConfigurationError("training needs FOREMEND_DATABASE_URL, to register the models")
     console = Console(stderr=True)
-    with connect(url, name="train") as connection:
-        shelf = registry.PostgresShelf(connection)
-        missing = [f for f in FAMILIES if shelf.champion(KIND, f) is None]
-        if only_missing and not missing:
-            console.print("model: already trained, in force since an earlier start")
-            return
-        key = signing.local_key(settings.data_dir / "keys", settings.trusted_keys_dir)
-        wanted = missing if only_missing else list(FAMILIES)
-        begun = time.monotonic()
-        course = Course(histories=histories, seed=seed, jobs=jobs)
-        for record in _trained(course, wanted, key, console):
+    missing = _without_model(url)
+    if only_missing and not missing:
+        console.print("model: already trained, in force since an earlier start")
+        return
+    key = signing.local_key(settings.data_dir / "keys", settings.trusted_keys_dir)
+    wanted = missing if only_missing else list(FAMILIES)
+    begun = time.monotonic()
+    course = Course(histories=histories, seed=seed, jobs=jobs)
+    for record in _trained(course, wanted, key, console):
+        # A connection of its own: training takes minutes, in which a database may come and go.
+        with connect(url, name="train") as connection:
             put_in_force(connection, record)
     console.print(
         f"model: trained on {histories} simulated histories in {time.monotonic() - begun:.0f} s, "
         f"signed with the local key {key.kid}"
     )
+
+
+def _without_model(url: str) -> list[str]:
+    with connect(url, name="train") as connection:
+        shelf = registry.PostgresShelf(connection)
+        return [f for f in FAMILIES if shelf.champion(KIND, f) is None]
 
 
 def put_in_force(connection: Connection, record: Record) -> None:

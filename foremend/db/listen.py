@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import psycopg
 
+from foremend import ready
 from foremend.db.connection import connect
 from foremend.errors import Unavailable
 from foremend.log import get_logger
@@ -40,6 +41,7 @@ def attend(
         try:
             with connect(url, name=name) as connection:
                 connection.execute(listen)
+                ready.announce()
                 while not stop.is_set():
                     _work_off(connection, work, stop)
                     wait = _FIRST_WAIT_S

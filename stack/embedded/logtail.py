@@ -31,10 +31,14 @@ def last_lines(log: Path, *, since: int = 0, count: int = 5) -> tuple[str, ...]:
     return tuple(line for line in lines if line.strip())[-count:]
 
 
-def diagnose(program: str, log: Path, since: int) -> str:
-    """Say in one sentence why a program ended, and where to read on."""
+def why(log: Path, since: int) -> str:
+    """Say why a program ended, as far as what it wrote after byte `since` tells."""
     lines = last_lines(log, since=since, count=20)
     text = "\n".join(lines)
     known = next((advice for sign, advice in KNOWN.items() if re.search(sign, text)), None)
-    reason = known or f"its last words were: {lines[-1] if lines else 'none'}"
-    return f"{program} ended while starting: {reason} (see {log})."
+    return known or f"its last words were: {lines[-1].strip() if lines else 'none'}"
+
+
+def diagnose(program: str, log: Path, since: int) -> str:
+    """Say in one sentence why a program ended, and where to read on."""
+    return f"{program} ended while starting: {why(log, since)} (see {log})."

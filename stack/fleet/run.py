@@ -17,6 +17,7 @@ from edge_agent.config import AgentConfig, BrokerConfig
 from edge_agent.outbox import open_outbox
 from edge_agent.source import Description, Frame, Happening, PushSource
 from field_service import catalogue
+from foremend import ready
 from foremend.errors import Unavailable
 from foremend.log import get_logger
 from stack.fleet import crew
@@ -138,6 +139,7 @@ async def run(config: FleetConfig, stop: asyncio.Event) -> None:
                 group.create_task(agent.run(agents_stop), name=name)
             clock = group.create_task(_keep_time(fleet, stop), name="clock")
             people = group.create_task(_keep_order(fleet, stop), name="crew")
+            ready.announce()
             await asyncio.gather(clock, people)
             await _deliver(fleet)
             agents_stop.set()
