@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from api import accounts, scopes, wording
+from api import accounts, facts, scopes, wording
 from api.access import COOKIE
 from api.roles import Permission
 
@@ -65,6 +65,8 @@ def environment() -> Environment:
         made.filters[name] = getattr(wording, name)
     made.filters["ago"] = ago
     made.filters["iso"] = iso
+    made.globals["facts"] = facts.facts
+    made.globals["headline"] = facts.headline
     made.globals["names"] = channel_names
     made.globals["span"] = wording.span
     made.globals["assets"] = _fingerprint()

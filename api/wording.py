@@ -11,7 +11,7 @@ import math
 from typing import Any, Final
 
 UNKNOWN: Final = "–"
-_THIN: Final = "\N{NARROW NO-BREAK SPACE}"
+THIN: Final = "\N{NARROW NO-BREAK SPACE}"
 
 UNITS: Final = {
     "Cel": "°C",
@@ -125,7 +125,7 @@ def number(value: float | None, digits: int = 3) -> str:
     text = f"{rounded:,.{min(places, 6)}f}"
     if "." in text:
         text = text.rstrip("0").rstrip(".")
-    return text.replace(",", _THIN).replace("-", "\N{MINUS SIGN}")
+    return text.replace(",", THIN).replace("-", "\N{MINUS SIGN}")
 
 
 def quantity(value: float | None, ucum: str | None) -> str:
@@ -135,7 +135,7 @@ def quantity(value: float | None, ucum: str | None) -> str:
     '61.2\N{NARROW NO-BREAK SPACE}°C'
     """
     shown, suffix = number(value), unit(ucum)
-    return shown if shown == UNKNOWN or not suffix else f"{shown}{_THIN}{suffix}"
+    return shown if shown == UNKNOWN or not suffix else f"{shown}{THIN}{suffix}"
 
 
 def percent(share: float | None) -> str:
@@ -164,19 +164,19 @@ def change(percent_change: float | None) -> str:
 def hours(value: float | None) -> str:
     """Give hours in the unit that a person would choose.
 
-    >>> [hours(h).replace(_THIN, " ") for h in (0.5, 9.4, 120.0)]
+    >>> [hours(h).replace(THIN, " ") for h in (0.5, 9.4, 120.0)]
     ['30 min', '9.4 h', '5 d']
     """
     if value is None or not math.isfinite(value):
         return UNKNOWN
     size = abs(value)
     if size < 1:
-        return f"{round(value * 60)}{_THIN}min"
+        return f"{round(value * 60)}{THIN}min"
     if size < 72:  # noqa: PLR2004 - up to three days in hours
-        return f"{number(value, 2)}{_THIN}h"
+        return f"{number(value, 2)}{THIN}h"
     if size < 24 * 730:
-        return f"{number(value / 24, 2 if size < 2400 else 3)}{_THIN}d"  # noqa: PLR2004 - a hundred days
-    return f"{number(value / 8766, 2)}{_THIN}y"
+        return f"{number(value / 24, 2 if size < 2400 else 3)}{THIN}d"  # noqa: PLR2004 - a hundred days
+    return f"{number(value / 8766, 2)}{THIN}y"
 
 
 def span(p10_h: float | None, p90_h: float | None) -> str:
@@ -192,16 +192,16 @@ def span(p10_h: float | None, p90_h: float | None) -> str:
     if p10_h is None:
         return f"within {hours(p90_h)}"
     low, high = hours(p10_h), hours(p90_h)
-    one_unit = low.split(_THIN)[-1] == high.split(_THIN)[-1]
-    return f"{low.split(_THIN)[0] if one_unit else low}–{high}"
+    one_unit = low.split(THIN)[-1] == high.split(THIN)[-1]
+    return f"{low.split(THIN)[0] if one_unit else low}–{high}"
 
 
 def money(amount: float | None, currency: str | None) -> str:
     """Give an amount with its currency."""
     if amount is None:
         return UNKNOWN
-    return f"{amount:,.2f}".removesuffix(".00").replace(",", _THIN) + (
-        f"{_THIN}{currency}" if currency else ""
+    return f"{amount:,.2f}".removesuffix(".00").replace(",", THIN) + (
+        f"{THIN}{currency}" if currency else ""
     )
 
 

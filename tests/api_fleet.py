@@ -424,12 +424,26 @@ class Seeder:
 
     def model(self, version: str, cohort: str, stage: str) -> None:
         meta = {
-            "trained_on": {"histories": 400, "units": 400, "failures": 612},
-            "metrics": {"precision": 0.94, "recall": 0.91, "median_lead_h": 13.8, "brier": 0.021},
+            "source": {"simulated": 300, "seed": 101},
+            "since_ms": 1_767_229_200_000,
+            "until_ms": 1_768_089_600_000,
+            "metrics": {
+                "later_slices": {
+                    "precision": {
+                        "value": 0.94, "low": 0.86, "high": 0.98, "hits": 62, "total": 66,
+                    },
+                    "event_recall": {
+                        "value": 0.91, "low": 0.82, "high": 0.96, "hits": 62, "total": 68,
+                    },
+                    "median_lead_h": 13.8,
+                    "false_per_100_machine_weeks": 2.1,
+                },
+                "calibration": {"slope": 0.97, "offset": -0.04},
+            },
             "horizons_h": [6, 12, 24, 48],
             "code_version": "0.1.0",
             "libraries": {"scikit-learn": "1.7.2", "numpy": "2.4.6"},
-        }
+        }  # fmt: skip
         self.run(
             "INSERT INTO model_version (version, kind, cohort, stage, sha256, artefact, kid,"
             " signature, meta, promoted_at) VALUES (%s, 'failure', %s, %s, %s, %s, 'local-1', '',"

@@ -322,7 +322,7 @@ class TestReading:
         with site.program("engineer") as engineer:
             models = engineer.get("/models").json()
         assert {m["cohort"] for m in models} == {"fdm_printer", "rotating_machine"}
-        assert models[0]["meta"]["metrics"]["precision"] == 0.94
+        assert models[0]["meta"]["metrics"]["later_slices"]["median_lead_h"] == 13.8
         assert "artefact" not in models[0]
 
     def test_truth_is_held_against_the_orders(self, site: Site, dispatcher: httpx.Client) -> None:

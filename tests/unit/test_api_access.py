@@ -6,7 +6,19 @@ import pytest
 from argon2 import PasswordHasher
 from starlette.requests import Request
 
-from api import desk, evidence, forms, paging, roles, story, throttle, views, wording, work_orders
+from api import (
+    desk,
+    evidence,
+    facts,
+    forms,
+    paging,
+    roles,
+    story,
+    throttle,
+    views,
+    wording,
+    work_orders,
+)
 from api.access import address_of, needs_https, same_origin
 from api.accounts import Passwords, form_token, new_token, token_hash
 from api.admin import new_password
@@ -23,7 +35,7 @@ CHANGING = {
 
 @pytest.mark.parametrize(
     "module",
-    [desk, evidence, forms, paging, roles, story, throttle, views, wording, work_orders],
+    [desk, evidence, facts, forms, paging, roles, story, throttle, views, wording, work_orders],
     ids=lambda module: module.__name__,
 )
 def test_examples_in_docstrings_hold(module):

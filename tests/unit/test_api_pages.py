@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import api.assets.install as assets
-from api import audit, evidence, story, views, wording
+from api import audit, evidence, facts, story, views, wording
 from api.accounts import User
 from api.console import ago
 from api.desk import Move, allowed
@@ -136,6 +136,22 @@ def test_a_persons_move_names_the_person_and_policys_does_not():
     by_policy = event(source="work_order", action="close", actor="policy", state="closed")
     said = [line.text for line in story.lines([by_person, by_policy])]
     assert said == ["WO-4 accepted by r.okafor", "WO-4 closed: telemetry agrees"]
+
+
+def test_a_models_figures_are_found_wherever_they_stand():
+    share = {"value": 0.68, "low": 0.5, "high": 0.81, "hits": 21, "total": 31}
+    meta = {"metrics": {"later": {"precision": share, "median_lead_h": 8.4}}, "precision": 1.0}
+    precision, lead = facts.headline(meta)
+    assert (precision.value, precision.note) == ("68%", "21 of 31, 95% interval 50%–81%")
+    assert (lead.label, lead.value) == ("Median lead", "8.4 h")
+
+
+def test_a_models_facts_are_shown_whatever_they_are():
+    listed = facts.facts({"deep": {"a": 1}, "until_ms": 0, "ok": True, "none": None, "h": [1, "x"]})
+    assert [f.name for f in listed] == ["until", "ok", "none", "h", "deep"]
+    assert listed[0].moment == datetime(1970, 1, 1, tzinfo=UTC)
+    assert [f.value for f in listed[1:4]] == ["yes", "–", "1, x"]
+    assert listed[-1].below[0].value == "1"
 
 
 def test_every_state_has_one_column_of_the_board():
