@@ -30,7 +30,7 @@ LIBRARIES: Final = ("scikit-learn", "numpy", "river", "joblib")
 _SQL: Final = Queries.load("models", "registry.sql")
 
 
-class LibraryMismatch(ForemendError):  # noqa: N818 - names a state
+class LibraryMismatch(ForemendError):
     """This model was made with other library versions: train it anew."""
 
     remedy = Remedy.REJECT
@@ -79,7 +79,7 @@ def seal(
     told = dict(meta) | {"libraries": libraries()}
     text = signed_text(sha256=sha256, kind=kind, cohort=cohort, meta=told)
     return Record(
-        version=sha256[:12],
+        version=_version(sha256),
         kind=kind,
         cohort=cohort,
         stage="shadow",
@@ -101,9 +101,14 @@ def opened(record: Record, trusted: Trusted) -> bytes:
     text = signed_text(
         sha256=record.sha256, kind=record.kind, cohort=record.cohort, meta=record.meta
     )
-    verify(text, kid=record.kid, signature=record.signature, trusted=trusted)
+    try:
+        verify(text, kid=record.kid, signature=record.signature, trusted=trusted)
+    except SignatureRefused as refusal:
+        raise SignatureRefused(f"model {record.version}: {refusal}") from refusal
     if hashlib.sha256(record.artefact).hexdigest() != record.sha256:
         raise SignatureRefused(f"model {record.version}: the artefact is not the one signed")
+    if record.version != _version(record.sha256):
+        raise SignatureRefused(f"model {record.version}: this is {_version(record.sha256)}")
     _refuse_other_libraries(record)
     return record.artefact
 
@@ -144,6 +149,10 @@ def signed_text(*, sha256: str, kind: str, cohort: str, meta: Mapping[str, Any])
 def libraries() -> dict[str, str]:
     """Give the versions of the libraries that artefacts depend on."""
     return {name: importlib.metadata.version(name) for name in LIBRARIES}
+
+
+def _version(sha256: str) -> str:
+    return sha256[:12]
 
 
 def _refuse_other_libraries(record: Record) -> None:

@@ -7,7 +7,6 @@ were cut into batches and whichever other devices share them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -18,6 +17,7 @@ from models.features.state import SnapshotMismatch
 from models.scoring.entries import Adoption, Batch, FrameRows, Introduction, Outputs
 from models.scoring.lane import Lane, LaneState
 from models.scoring.prognosis import Prognosis, PrognosisState
+from models.scoring.turns import chosen_rows, turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -120,8 +120,12 @@ class Engine:
         told = entry.payload
         name = told["device_id"]
         lane = self._lane(told["channels"])
-        lane.seat(name)
         known = self._devices.get(name)
+        if known is not None:
+            told = told | {"components": _latest(known.introduction, told)}
+            if known.lane is not lane:
+                known.lane.vacate(name)
+        lane.seat(name)
         device = _Device(entry.partition, told, lane, known.prognosis if known else None)
         self._devices[name] = device
         self._follow(name, device)
@@ -139,13 +143,16 @@ class Engine:
     def _follow(self, name: int, device: _Device) -> None:
         """Move a device to the version in force; it takes along what the new layout can read."""
         version = self._versions.get((device.partition, device.introduction["family"]))
-        if version is None or (device.prognosis and device.prognosis.version == version):
+        last = device.prognosis
+        if version == (None if last is None else last.version):
             return
-        before = None if device.prognosis is None else device.prognosis.snapshot(name)
-        device.prognosis = self._prognosis(version)
-        device.prognosis.seat(name)
-        device.prognosis.installed(name, device.introduction["components"])
-        if before is not None:
+        before = None if last is None else last.snapshot(name)
+        if last is not None:
+            last.vacate(name)
+        device.prognosis = None if version is None else self._prognosis(version)
+        if device.prognosis is not None:
+            device.prognosis.seat(name)
+            device.prognosis.installed(name, device.introduction["components"])
             _carry_over(device.prognosis, name, before)
 
     def _lane(self, channels: list[dict[str, Any]]) -> Lane:
@@ -164,39 +171,68 @@ class Engine:
 
         Events are rare, so that turns are few and each is one vectorised call a lane.
         """
-        for frames, events in _turns(batches):
-            for rows in frames:
+        for frames, events in turns(batches):
+            for rows in map(self._understood, frames):
                 for lane, chosen in self._by_lane(rows):
                     self._score_lane(lane, chosen, out)
             for event in events:
                 self._happen(event, out)
+
+    def _understood(self, rows: FrameRows) -> FrameRows:
+        """Leave out frames from before a device's present birth if they tell other channels."""
+        present = [self._devices[int(d)].introduction["schema_id"] for d in rows.device]
+        mine = rows.schema == np.array(present, dtype=np.int64)
+        return rows if mine.all() else chosen_rows(rows, mine)
 
     def _score_lane(self, lane: Lane, rows: FrameRows, out: Outputs) -> None:
         score = lane.score(rows, out)
         following = [self._devices[int(d)].prognosis for d in rows.device]
         for prognosis in dict.fromkeys(p for p in following if p is not None):
             mine = np.array([p is prognosis for p in following])
-            prognosis.frames(_chosen(rows, mine), lane.channels, score[mine], out)
+            prognosis.frames(chosen_rows(rows, mine), lane.channels, score[mine], out)
 
     def _by_lane(self, rows: FrameRows) -> Iterable[tuple[Lane, FrameRows]]:
         lanes = [self._devices[int(d)].lane for d in rows.device]
         for lane in {id(lane): lane for lane in lanes}.values():
             mine = np.array([one is lane for one in lanes])
-            yield lane, rows if mine.all() else _chosen(rows, mine)
+            yield lane, rows if mine.all() else chosen_rows(rows, mine)
 
     def _happen(self, event: EventRow, out: Outputs) -> None:
         device = self._devices[event.device]
         if event.code == PART_REPLACED and event.component is not None:
             device.lane.replaced(event.device, event.component, event.ts_ms)
+            told = _refitted(device.introduction, event.component, event.ts_ms)
+            device.introduction = told
         if device.prognosis is not None:
             device.prognosis.event(event, out)
 
 
-def _carry_over(prognosis: Prognosis, name: int, before: PrognosisState) -> None:
+def _carry_over(prognosis: Prognosis, name: int, before: PrognosisState | None) -> None:
+    if before is None:
+        return
     try:
         prognosis.restore(name, before)
     except SnapshotMismatch:
         return  # Another layout: this device's features are learnt anew under the new version.
+
+
+def _latest(before: dict[str, Any], told: dict[str, Any]) -> list[dict[str, Any]]:
+    """Give the parts a birth tells of, as late as known: an agent need not know of a repair."""
+    known = {part["instance"]: part.get("installed_at_ms") for part in before["components"]}
+    return [
+        part | {"installed_at_ms": _later(part.get("installed_at_ms"), known.get(part["instance"]))}
+        for part in told["components"]
+    ]
+
+
+def _refitted(told: dict[str, Any], component: str, ts_ms: int) -> dict[str, Any]:
+    """Give an introduction with the age that a replaced part has now."""
+    fitted = {"components": [{"instance": component, "installed_at_ms": ts_ms}]}
+    return told | {"components": _latest(fitted, told)}
+
+
+def _later(one_ms: int | None, other_ms: int | None) -> int | None:
+    return max((ms for ms in (one_ms, other_ms) if ms is not None), default=None)
 
 
 def _runs(entries: Iterable[Entry]) -> Iterable[tuple[list[Batch], Entry | None]]:
@@ -209,62 +245,3 @@ def _runs(entries: Iterable[Entry]) -> Iterable[tuple[list[Batch], Entry | None]
             yield run, entry
             run = []
     yield run, None
-
-
-def _turns(
-    batches: Sequence[Batch],
-) -> Iterable[tuple[list[FrameRows], list[EventRow]]]:
-    """Give frames and events in turns such that each device's own order is kept."""
-    events = [(b, e) for b, batch in enumerate(batches) for e in batch.events]
-    by_device = {
-        device: sorted((b, e.rank) for b, e in mine)
-        for device, mine in groupby(
-            sorted(events, key=lambda one: one[1].device), key=lambda one: one[1].device
-        )
-    }
-    turns = 1 + max((len(marks) for marks in by_device.values()), default=0)
-    placed = [
-        (_turn_of_frames(b, rows, by_device), rows)
-        for b, batch in enumerate(batches)
-        for rows in batch.frames
-    ]
-    in_turn = {(e.device, b, e.rank): by_device[e.device].index((b, e.rank)) for b, e in events}
-    for turn in range(turns):
-        frames = [_chosen(rows, which == turn) for which, rows in placed if (which == turn).any()]
-        now = [e for b, e in events if in_turn[e.device, b, e.rank] == turn]
-        yield _joined(frames), sorted(now, key=lambda e: e.device)
-
-
-def _turn_of_frames(
-    batch: int, rows: FrameRows, by_device: dict[int, list[tuple[int, int]]]
-) -> Ints:
-    """Give, per frame, how many of its device's events come before it."""
-    turn = np.zeros(len(rows.device), dtype=np.int64)
-    for device, marks in by_device.items():
-        mine = rows.device == device
-        for event_batch, rank in marks:
-            turn[mine] += event_batch < batch or ((event_batch == batch) & (rows.rank[mine] > rank))
-    return turn
-
-
-def _joined(parts: Sequence[FrameRows]) -> list[FrameRows]:
-    """Put rows of equal width together, in their order."""
-    by_width: dict[int, list[FrameRows]] = {}
-    for part in parts:
-        by_width.setdefault(part.values.shape[1], []).append(part)
-    return [_concatenated(group) for group in by_width.values()]
-
-
-def _concatenated(group: list[FrameRows]) -> FrameRows:
-    if len(group) == 1:
-        return group[0]
-    return FrameRows(
-        **{
-            name: np.concatenate([getattr(part, name) for part in group])
-            for name in FrameRows.__slots__
-        }
-    )
-
-
-def _chosen(rows: FrameRows, mine: NDArray[np.bool_]) -> FrameRows:
-    return FrameRows(**{name: getattr(rows, name)[mine] for name in FrameRows.__slots__})

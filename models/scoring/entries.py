@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameRows:
-    """Frames of devices that share a list of channels, each device's in its own order."""
+    """Frames of equal width, each device's in its own order."""
 
     device: Ints
     """[n] database ids."""
     rank: Ints
     """[n] place among the same device's frames and events of the batch."""
     ts_ms: Ints
+    schema: Ints
+    """[n] database ids of the lists of channels that the values follow."""
     phase: Ints
     quality: Ints
     values: NDArray[np.float64]

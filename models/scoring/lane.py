@@ -99,7 +99,7 @@ class Lane:
         for digest in self._digests.add(
             slots, rows.ts_ms, scores.deviation, scores.score, scores.known
         ):
-            self._judge(digest, self._anomalous_at(digest, slots, rows.ts_ms, scores), out)
+            self._judge(digest, self._anomalous_before(digest, slots, rows.ts_ms, scores), out)
         self._tell_changes(slots, rows, values, scores, out)
         return np.where(scores.known, scores.score, np.nan)
 
@@ -112,6 +112,13 @@ class Lane:
         seat = self._seats[slot]
         seat.opinion.reset()
         seat.drift.reset()
+
+    def vacate(self, device: int) -> None:
+        """Forget a device that tells other channels from here on; it may come back as a new one."""
+        slot = self.scorer.slot(device)
+        self.scorer.reset(slot)
+        self._digests.clear(slot)
+        del self._seats[slot]
 
     def snapshot(self, device: int) -> LaneState:
         """Give everything that this device's later outputs depend on."""
@@ -135,11 +142,12 @@ class Lane:
         seat.drift.restore(state.drift)
         seat.anomalous = state.anomalous
 
-    def _anomalous_at(self, digest: Digest, slots: Ints, ts_ms: Ints, scores: Scores) -> bool:
-        """Tell the state as the digest's hour ended, wherever a batch happened to be cut."""
-        before = np.flatnonzero((slots == digest.slot) & (ts_ms < digest.until_ms))
-        if len(before):
-            return bool(scores.anomalous[before[-1]])
+    def _anomalous_before(self, digest: Digest, slots: Ints, ts_ms: Ints, scores: Scores) -> bool:
+        """Tell the state before the frame that completed the digest, wherever a batch was cut."""
+        mine = np.flatnonzero(slots == digest.slot)
+        closing = int((scores.known[mine] & (ts_ms[mine] >= digest.until_ms)).argmax())
+        if closing:
+            return bool(scores.anomalous[mine[closing - 1]])
         return self._seats[digest.slot].anomalous
 
     def _judge(self, digest: Digest, anomalous: bool, out: Outputs) -> None:

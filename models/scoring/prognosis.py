@@ -49,10 +49,12 @@ class Prognosis:
     _above: dict[int, set[int]] = field(default_factory=dict)
     _columns: dict[tuple[str, ...], Ints] = field(default_factory=dict)
     _codes: dict[str, int] = field(init=False)
+    _blank: bytes = field(init=False)
 
     def __post_init__(self) -> None:
         self._features = FeatureState(self.model.spec)
         self._codes = {code: i for i, code in enumerate(self.model.spec.codes)}
+        self._blank = FeatureState(self.model.spec, 1).snapshot(0)
 
     def seat(self, device: int) -> int:
         """Give the device's place, making room for a new one."""
@@ -92,6 +94,11 @@ class Prognosis:
         elif event.severity not in _NOT_ERRORS:
             code = self._codes.get(event.code, len(self._codes))
             self._evaluate(self._features.observe_events([place], [event.ts_ms], [code]), out)
+
+    def vacate(self, device: int) -> None:
+        """Forget a device that follows another version from here on."""
+        self._features.restore(self._places[device], self._blank)
+        self._above[device].clear()
 
     def snapshot(self, device: int) -> PrognosisState:
         """Give everything that this device's later predictions depend on."""
@@ -176,4 +183,3 @@ class Prognosis:
                 reasons=tuple(msgspec.to_builtins(reason) for reason in reasons),
             )
         )
-

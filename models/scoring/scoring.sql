@@ -25,7 +25,7 @@ ORDER BY l.partition, l.pos
 
 -- name: frames
 SELECT f.batch_id, d.partition, f.device_id, f.boot_id, f.seq,
-       (extract(epoch FROM f.ts) * 1000)::int8, f.phase, f.quality, f.vals
+       (extract(epoch FROM f.ts) * 1000)::int8, f.schema_id, f.phase, f.quality, f.vals
 FROM frame f
 JOIN device d ON d.id = f.device_id
 WHERE f.batch_id = ANY (%(batches)s)

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from foremend import ready
 from foremend.db import connect
 from foremend.errors import ConfigurationError, ForemendError
 from foremend.log import get_logger
@@ -28,7 +29,7 @@ WAIT_S: Final = 0.5
 _log = get_logger(__name__)
 
 
-class AlreadyScored(ForemendError):  # noqa: N818 - names a state
+class AlreadyScored(ForemendError):
     """Another scoring process serves this database: stop it first, or let it be."""
 
 
@@ -90,6 +91,7 @@ def follow(store: ScoringStore, models: Models, stop: threading.Event) -> None:
     follower = Follower(store, Engine(models))
     replayed = follower.catch_up()
     _log.info("following the input log", replayed=replayed, devices=len(follower.engine.devices))
+    ready.announce()
     while not stop.is_set():
         if not follower.step():
             store.wait(WAIT_S)

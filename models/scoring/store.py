@@ -175,7 +175,7 @@ def _batch(
     partition: int, frames: Sequence[tuple[Any, ...]], events: Sequence[tuple[Any, ...]]
 ) -> Batch:
     ranks = {key: i for i, key in enumerate(sorted({r[:3] for r in (*frames, *events)}))}
-    by_width = groupby(sorted(frames, key=lambda r: len(r[6])), key=lambda r: len(r[6]))
+    by_width = groupby(sorted(frames, key=lambda r: len(r[7])), key=lambda r: len(r[7]))
     return Batch(
         partition=partition,
         frames=tuple(_frame_rows(list(rows), ranks) for _, rows in by_width),
@@ -198,9 +198,10 @@ def _frame_rows(rows: list[tuple[Any, ...]], ranks: Mapping[tuple[Any, ...], int
         device=np.array([r[0] for r in rows], dtype=np.int64),
         rank=np.array([ranks[r[:3]] for r in rows], dtype=np.int64),
         ts_ms=np.array([r[3] for r in rows], dtype=np.int64),
-        phase=np.array([r[4] for r in rows], dtype=np.int64),
-        quality=np.array([r[5] for r in rows], dtype=np.int64),
-        values=np.array([r[6] for r in rows], dtype=np.float64),
+        schema=np.array([r[4] for r in rows], dtype=np.int64),
+        phase=np.array([r[5] for r in rows], dtype=np.int64),
+        quality=np.array([r[6] for r in rows], dtype=np.int64),
+        values=np.array([r[7] for r in rows], dtype=np.float64),
     )
 
 

@@ -1,0 +1,144 @@
+"""The laws of the scoring engine: nothing but a device's own inputs, in their order, counts."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.scoring.engine import Engine
+from models.scoring.entries import Introduction, Outputs
+from tests.scoring_log import (
+    HOUR,
+    START,
+    Device,
+    Told,
+    adoptions,
+    batch,
+    birth,
+    by_device,
+    cut_log,
+    fleet,
+    kinds,
+    models,
+    play,
+    states,
+)
+
+VERSIONS = ("v1", "v2", "v3", "v1")
+"""Another threshold, another layout of features, and back again."""
+FEW = settings(deadline=None, max_examples=3, derandomize=True)
+
+
+@cache
+def devices() -> tuple[Device, ...]:
+    return fleet(seed=1, frames=240)
+
+
+@cache
+def unbroken() -> tuple[dict[int, dict[str, bytes]], dict[int, bytes]]:
+    """Give states and outputs of the whole log, taken entry by entry in one run."""
+    log = cut_log(devices(), VERSIONS, np.random.default_rng(0))
+    engine = Engine(models())
+    outputs = play(engine, log, range(len(log)))
+    assert kinds(outputs).keys() >= {"Health", "Anomaly", "Hazard", "Prediction"}
+    return states(engine), by_device(outputs)
+
+
+def merged(*parts: Outputs) -> Outputs:
+    whole = Outputs()
+    for part in parts:
+        for name in Outputs.__slots__:
+            getattr(whole, name).extend(getattr(part, name))
+    return whole
+
+
+@FEW
+@given(seed=st.integers(1, 2**32 - 1), stretches=st.integers(0, 8))
+def test_cuts_and_company_change_neither_state_nor_outputs(seed: int, stretches: int) -> None:
+    rng = np.random.default_rng(seed)
+    log = cut_log(devices(), VERSIONS, rng)
+    engine = Engine(models())
+    outputs = play(engine, log, rng.integers(0, len(log), stretches).tolist())
+    assert (states(engine), by_device(outputs)) == unbroken()
+
+
+@FEW
+@given(seed=st.integers(1, 2**32 - 1), restarts=st.integers(1, 4))
+def test_a_restored_engine_goes_on_as_if_nothing_had_happened(seed: int, restarts: int) -> None:
+    rng = np.random.default_rng(seed)
+    log = cut_log(devices(), VERSIONS, rng)
+    ends = [*sorted(rng.integers(0, len(log), restarts).tolist()), len(log)]
+    engine, outputs = Engine(models()), Outputs()
+    for begin, end in zip([0, *ends], ends, strict=False):
+        outputs = merged(outputs, play(engine, log[begin:end]))
+        kept, engine = states(engine), Engine(models())
+        for partition, state in kept.items():
+            engine.restore(partition, state)
+    assert (states(engine), by_device(outputs)) == unbroken()
+
+
+@pytest.mark.parametrize("alone", devices(), ids=lambda device: str(device.number))
+def test_a_device_scored_alone_is_scored_as_in_company(alone: Device) -> None:
+    log = cut_log((alone,), VERSIONS, np.random.default_rng(3))
+    engine = Engine(models())
+    outputs = by_device(play(engine, log))
+    whole_states, whole_outputs = unbroken()
+    name = str(alone.number)
+    assert engine.snapshot(alone.partition)[name] == whole_states[alone.partition][name]
+    assert outputs.get(alone.number) == whole_outputs.get(alone.number)
+
+
+def test_the_order_within_a_device_does_count() -> None:
+    """Shows that the comparison above can tell states apart."""
+    one = Told(ts_ms=START + HOUR, values=(1.0, 2.0, 3.0))
+    two = Told(ts_ms=START + 2 * HOUR, values=(4.0, 5.0, 6.0))
+    assert played((one, two)) != played((two, one))
+
+
+def played(says: tuple[Told, ...], *, versions: tuple[str, ...] = ("v1",)) -> bytes:
+    engine = Engine(models())
+    engine.take([Introduction(partition=1, payload=birth(1, 1)), *adoptions(1, *versions)])
+    engine.take([batch(1, {1: list(says)})])
+    return engine.snapshot(1)["1"]
+
+
+def some_frames(schema: int, count: int, *, begin_h: float = 0.0) -> list[Told]:
+    width = {1: 3, 2: 4, 3: 3}[schema]
+    rng = np.random.default_rng(schema)
+    return [
+        Told(
+            ts_ms=START + int((begin_h + i / 4) * HOUR),
+            schema=schema,
+            values=tuple(rng.normal(10, 1, width).tolist()),
+        )
+        for i in range(count)
+    ]
+
+
+@pytest.mark.parametrize("later", [2, 3], ids=["wider", "as wide, in another order"])
+def test_frames_from_before_a_birth_with_other_channels_are_passed_over(later: int) -> None:
+    """An outbox may still hold frames of an older firmware when the newer one has been born."""
+    stale, fresh = some_frames(1, 5), some_frames(later, 5, begin_h=5)
+    with_stale, without = Engine(models()), Engine(models())
+    for engine, says in ((with_stale, [*stale, *fresh]), (without, fresh)):
+        engine.take([Introduction(partition=1, payload=birth(1, 1)), *adoptions(1, "v1")])
+        engine.take([Introduction(partition=1, payload=birth(1, later, boot=2))])
+        engine.take([batch(1, {1: says})])
+    assert with_stale.snapshot(1) == without.snapshot(1)
+
+
+def test_a_version_without_a_common_layout_begins_with_the_ages_of_replaced_parts() -> None:
+    replaced = START + 20 * HOUR
+    fan = Told(ts_ms=replaced, code="part_replaced", component="fan")
+    engine = Engine(models())
+    engine.take([Introduction(partition=1, payload=birth(1, 1)), *adoptions(1, "v1")])
+    engine.take([batch(1, {1: [*some_frames(1, 40), fan]}), *adoptions(1, "v3")])
+    engine.take([Introduction(partition=1, payload=birth(1, 1, boot=2))])
+    prognosis = engine._devices[1].prognosis
+    assert prognosis is not None
+    fitted = prognosis._features._records["installed"][0]
+    assert fitted.tolist() == [replaced, START - 90 * HOUR]
