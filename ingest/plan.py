@@ -175,9 +175,11 @@ def _note_gap(plan: Plan, event: wire.Event, lost: KnownBoot | None) -> None:
     first, last = event.details.get("first"), event.details.get("last")
     if lost is None or not isinstance(first, int) or not isinstance(last, int):
         return
-    plan.gaps.append((lost, (first, last + 1), str(event.details.get("reason", ""))))
-    key = (lost.device_id, lost.boot_id)
-    plan.got[key] = seqset.union(plan.got.get(key, seqset.EMPTY), [(first, last + 1)])
+    key, reason = (lost.device_id, lost.boot_id), str(event.details.get("reason", ""))
+    have = plan.got.get(key, seqset.EMPTY)
+    # What was stored, and only its acknowledgement lost, is no gap.
+    plan.gaps += [(lost, hole, reason) for hole in seqset.missing(have, first, last + 1)]
+    plan.got[key] = seqset.union(have, [(first, last + 1)])
 
 
 def _refusal(

@@ -35,6 +35,22 @@ def union(have: SeqSet, more: Iterable[tuple[int, int]]) -> SeqSet:
     return tuple(merged)
 
 
+def missing(have: SeqSet, first: int, end: int) -> SeqSet:
+    """Give what of `[first, end)` is not in the set.
+
+    >>> missing(((0, 2), (4, 5)), 1, 6)
+    ((2, 4), (5, 6))
+    """
+    holes: list[tuple[int, int]] = []
+    for start, stop in (*have, (end, end)):
+        if start > first:
+            holes.append((first, min(start, end)))
+        first = max(first, stop)
+        if first >= end:
+            break
+    return tuple(holes)
+
+
 def literal(have: SeqSet) -> str:
     """Write the set as PostgreSQL's `int8multirange`."""
     return "{" + ",".join(f"[{first},{end})" for first, end in have) + "}"

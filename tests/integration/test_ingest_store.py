@@ -100,6 +100,12 @@ def test_a_gap_event_settles_what_it_names(store, connection) -> None:
     assert rows(connection, "SELECT lost::text, reason FROM gap") == [("[0,5)", "outbox_full")]
 
 
+def test_what_was_stored_is_no_gap_whatever_the_agent_believes(store, connection) -> None:
+    commit(store, birth(), data(1))
+    commit(store, event(4, "gap", details={"first": 0, "last": 3, "reason": "outbox_full"}))
+    assert rows(connection, "SELECT lost::text FROM gap ORDER BY lost") == [("[0,1)",), ("[2,4)",)]
+
+
 def test_a_replaced_part_gets_its_new_age(store, connection) -> None:
     commit(store, birth(), event(0, "part_replaced", component="fan", details={"serial": "N1"}))
     commit(store, event(1, "part_replaced", component="fan", details={"serial": "N2"}))

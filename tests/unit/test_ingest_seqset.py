@@ -46,3 +46,12 @@ def test_upto_and_beyond_say_the_whole_set(a: list[tuple[int, int]]) -> None:
     told = set(range(seqset.upto(have) + 1))
     told |= {s for first, last in seqset.beyond(have) for s in range(first, last + 1)}
     assert told == members(have)
+
+
+@given(ranges, st.integers(0, 60), st.integers(0, 10))
+def test_what_is_missing_is_what_a_range_has_and_the_set_has_not(
+    a: list[tuple[int, int]], first: int, length: int
+) -> None:
+    have = seqset.union((), a)
+    expected = set(range(first, first + length)) - members(have)
+    assert members(seqset.missing(have, first, first + length)) == expected
