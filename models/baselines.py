@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models import deviations, evidence
 from models.backtest import Candidate, judge, open_orders
 
 if TYPE_CHECKING:
@@ -52,8 +51,7 @@ def lookup_scores(history: History, rows: Rows, lookup: Floats) -> Floats:
 
 def telemetry_scores(model: FailureModel, values: NDArray[np.float32]) -> Floats:
     """Return how far each component's most telling channel deviates, in healthy sigmas; [m, k]."""
-    z = deviations.compare(model.spec, model.prior, values).z
-    seen = evidence.sight(model.spec, z, values)
+    seen = model.sighted(values)
     standard = np.nan_to_num(seen.z) / model.signatures.sigma
     weight = model.signatures.weight
     telling = np.argmax(np.abs(weight), axis=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +25,8 @@ LIMIT = 12.0
 SCALE_FLOOR = 0.2
 """Share of the cohort's usual scale that a device's own scale may not fall below."""
 MAD_TO_SIGMA = 1.4826
+RIDGE = 0.1
+"""Added to the variance of each channel's standardised deviations, against chance relations."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,18 +34,25 @@ class CohortPrior:
     """Where devices of a cohort stand; each [b, c] over baselines and channels, NaN if unknown.
 
     `scale` is one device's own spread over blocks, `between` the spread of devices' centres.
+    `mix[l, c, c]` turns the deviations of one level into what each channel does beyond what the
+    others explain (fan speed beyond the command, power beyond the target and the flow).
     """
 
     centre: Floats
     scale: Floats
     between: Floats
+    mix: Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """Rows against their baselines: `z`, `now`, `usual`, `sigma`, each [m, l, c]."""
+    """Rows against their baselines: `z`, `beyond`, `now`, `usual`, `sigma`, each [m, l, c].
+
+    `beyond` is the part of z that the other channels do not explain.
+    """
 
     z: Floats
+    beyond: Floats
     now: Floats
     usual: Floats
     sigma: Floats
@@ -61,7 +70,26 @@ def learn_prior(
         centre=middle,
         scale=_median(scale, known),
         between=MAD_TO_SIGMA * _median(np.abs(centre - middle), known),
+        mix=np.repeat(np.eye(len(spec.channels))[None], len(LEVELS), axis=0),
     )
+
+
+def learn_mix(prior: CohortPrior, z: Floats) -> CohortPrior:
+    """Return the prior with the relations between channels that healthy rows z[m, l, c] show.
+
+    Regresses each channel on all others at once: with the precision matrix P of their deviations,
+    what is left of channel j is (P z)_j / P_jj. Ridge-shrunk towards no relation.
+    """
+    known = np.nan_to_num(z)
+    sigma = np.maximum(known.std(axis=0), 1e-3) if len(z) else np.ones(z.shape[1:])
+    mixes = []
+    for level in range(z.shape[1]):
+        x = known[:, level] / sigma[level]
+        spread = np.einsum("mi,mj->ij", x, x) / max(len(x), 1)
+        precision = np.linalg.inv(spread + RIDGE * np.eye(len(spread)))
+        relation = precision / np.diag(precision)[:, None]
+        mixes.append(relation * sigma[level][:, None] / sigma[level][None, :])
+    return replace(prior, mix=np.stack(mixes))
 
 
 def compare(spec: FeatureSpec, prior: CohortPrior, values: NDArray[np.float32]) -> Compared:
@@ -90,7 +118,9 @@ def compare(spec: FeatureSpec, prior: CohortPrior, values: NDArray[np.float32]) 
         learnt = count[:, 0] + PRIOR_BLOCKS * told[0]
         noise = 1.0 + blocks * filled[:, i] / np.maximum(learnt, 1.0)
         z[:, LEVELS.index(name)] *= np.sqrt(filled[:, i] / noise)
-    return Compared(z=z, now=now, usual=usual[:, at], sigma=sigma[:, at])
+    beyond = np.einsum("lij,mlj->mli", prior.mix, np.nan_to_num(z))
+    beyond = np.where(np.isfinite(z), beyond, np.nan)
+    return Compared(z=z, beyond=beyond, now=now, usual=usual[:, at], sigma=sigma[:, at])
 
 
 def _part(spec: FeatureSpec, values: NDArray[np.float32], name: str) -> Floats:

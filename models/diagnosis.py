@@ -65,7 +65,7 @@ def reasons(
     """Return the reasons for one feature row [f] and one component, the strongest first."""
     row = values[None, :]
     compared = deviations.compare(model.spec, model.prior, row)
-    seen = evidence.sight(model.spec, compared.z, row)
+    seen = evidence.sight(model.spec, compared, row)
     found = [
         *_channels(model, compared, seen, component),
         *_codes(model, seen, row, component),
@@ -78,7 +78,8 @@ def reasons(
 def _channels(
     model: FailureModel, compared: deviations.Compared, seen: evidence.Sighted, k: int
 ) -> list[Reason]:
-    share = evidence.matches(model.signatures, seen, k)[0].reshape(len(LEVELS), -1)
+    share = evidence.matches(model.signatures, seen, k)[0]
+    share = share.reshape(evidence.VIEWS, len(LEVELS), -1).sum(axis=0)
     if not model.signatures.weight[k].any():
         share = np.abs(np.nan_to_num(compared.z[0])) / (2 * deviations.LIMIT)
     return [

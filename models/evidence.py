@@ -24,6 +24,7 @@ from models.features.spec import DEVICE_COLUMNS, HOUR_MS, LEVELS, RING, SHORT
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from models.deviations import Compared
     from models.features import FeatureSpec
     from models.labels import Outcomes
 
@@ -44,17 +45,18 @@ COLUMNS = (
     "codes",
     "codes_others",
     "hours_since_code",
-    "age_h",
     "age_ratio",
     "unrest",
     "score_last",
     "score_peak",
-    "observed_h",
+    "component",
 )
-RISING = (1, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0)
+RISING = (1, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0)
 """Evidence that can only raise a hazard (a constraint on the trees)."""
 CORE = (0, 1, 3)
 """Evidence that even few failures suffice to weigh; with more columns they mislead."""
+VIEWS = 2
+"""Each deviation is seen as it is, and beyond what the other channels explain."""
 _LEVEL_BLOCKS = (1, SHORT, RING, SHORT, SHORT, SHORT, SHORT)
 
 
@@ -62,7 +64,7 @@ _LEVEL_BLOCKS = (1, SHORT, RING, SHORT, SHORT, SHORT, SHORT)
 class Signatures:
     """What stands before the failures of each component.
 
-    `weight[k, l * c]` in healthy standard deviations `sigma[l * c]`; `said[k, q]` and
+    `weight[k, v * l * c]` in healthy standard deviations `sigma[v * l * c]`; `said[k, q]` and
     `unsaid[k, q]` log-likelihood ratios of a code heard or not heard in the last day;
     `life_h[k]` median age at failure of all `ages_h[k]` (sorted); `failures[k]` how many failures
     taught this.
@@ -79,9 +81,9 @@ class Signatures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighted:
-    """Rows as evidence is learnt from: deviations z[m, l * c], codes heard[m, q], age_h[m, k].
+    """Rows as evidence is learnt from: deviations z[m, v * l * c], codes heard[m, q], age_h[m, k].
 
-    `reach_h[l * c]` is how far back each deviation's window goes.
+    `reach_h[v * l * c]` is how far back each deviation's window goes.
     """
 
     z: Floats
@@ -92,28 +94,29 @@ class Sighted:
     reach_h: Floats
 
 
-def sight(spec: FeatureSpec, z: Floats, values: NDArray[np.float32]) -> Sighted:
-    """Return rows as evidence sees them; z is [m, l, c] from `models.deviations.compare`."""
+def sight(spec: FeatureSpec, compared: Compared, values: NDArray[np.float32]) -> Sighted:
+    """Return rows as evidence sees them: deviations, then what others do not explain of them."""
     parts = spec.parts
     return Sighted(
-        z=z.reshape(len(z), -1),
+        z=np.stack([compared.z, compared.beyond], axis=1).reshape(len(values), -1),
         heard=values[:, parts["count_day"]] > 0,
         hours_since=values[:, parts["hours_since"]].astype(float),
         age_h=values[:, parts["age_h"]].astype(float),
         device=values[:, parts["device"]].astype(float),
-        reach_h=np.repeat(np.array(_LEVEL_BLOCKS), z.shape[2]) * (spec.step_ms / HOUR_MS),
+        reach_h=np.repeat(np.tile(_LEVEL_BLOCKS, VIEWS), len(spec.channels))
+        * (spec.step_ms / HOUR_MS),
     )
 
 
 def learn(seen: Sighted, result: Outcomes, kept: NDArray[np.bool_]) -> Signatures:
     """Return the signatures taught by the rows in `kept`[m]."""
     near = result.failed & (result.hours <= LEAD_H) & kept[:, None]
-    calm = kept & ~(result.failed & (result.hours <= 3 * LEAD_H)).any(axis=1)
+    quiet = kept & calm(result)
     z = np.nan_to_num(seen.z)
-    sigma = np.maximum(z[calm].std(axis=0) if calm.any() else np.ones(z.shape[1]), 0.05)
-    base = (seen.heard[calm].sum(axis=0) + 0.5) / (calm.sum() + 1.0)
+    sigma = np.maximum(z[quiet].std(axis=0) if quiet.any() else np.ones(z.shape[1]), 0.05)
+    base = (seen.heard[quiet].sum(axis=0) + 0.5) / (quiet.sum() + 1.0)
     learnt = [
-        _component(seen, z / sigma, base, _unmixed(near, result.episode, k), k)
+        _component(seen, z, sigma, base, _unmixed(near, result.episode, k), k)
         for k in range(near.shape[1])
     ]
     weight, said, unsaid, ages, failures = zip(*learnt, strict=True)
@@ -128,9 +131,16 @@ def learn(seen: Sighted, result: Outcomes, kept: NDArray[np.bool_]) -> Signature
     )
 
 
+def calm(result: Outcomes) -> NDArray[np.bool_]:
+    """Tell which rows have no failure near, nor a failed part waiting to be replaced; [m]."""
+    near = result.failed & (result.hours <= 3 * LEAD_H)
+    return np.asarray(~(near | (result.hours <= 0)).any(axis=1))
+
+
 def _component(
     seen: Sighted,
     z: Floats,
+    sigma: Floats,
     base: Floats,
     episode: NDArray[np.int64],
     k: int,
@@ -139,7 +149,7 @@ def _component(
     names, which = np.unique(episode[near], return_inverse=True)
     n = len(names)
     heard = _heard(seen, k)[near]
-    shift = _episode_means(z[near], which, n).mean(axis=0) if n else np.zeros(z.shape[1])
+    shift = _episode_means(z[near] / sigma, which, n).mean(axis=0) if n else np.zeros(z.shape[1])
     rate = _episode_means(heard.astype(float), which, n).sum(axis=0) if n else 0.0 * base
     rate = np.maximum((rate + PSEUDO_FAILURES * base) / (n + PSEUDO_FAILURES), base)
     rate = np.minimum(rate, 1 - 1e-4)
@@ -175,7 +185,7 @@ def _heard(seen: Sighted, k: int) -> NDArray[np.bool_]:
 
 
 def matches(signatures: Signatures, seen: Sighted, k: int) -> Floats:
-    """Return each deviation's share in the likeness to component k's failures; [m, l * c].
+    """Return each deviation's share in the likeness to component k's failures; [m, v * l * c].
 
     The sum over all is 1 where the row stands where the mean row before a failure stood. A window
     that reaches back before the component was put in is left out.
@@ -196,11 +206,8 @@ def code_ratios(signatures: Signatures, seen: Sighted, k: int) -> Floats:
 def evidence(signatures: Signatures, seen: Sighted) -> Floats:
     """Return the columns `COLUMNS` for every row and component; [m, k, e]."""
     components = signatures.weight.shape[0]
-    width = seen.z.shape[1] // len(LEVELS)
-    short = slice(LEVELS.index("short") * width, (LEVELS.index("short") + 1) * width)
-    shares = [matches(signatures, seen, k) for k in range(components)]
-    match = np.stack([s.sum(axis=1) for s in shares], axis=1)
-    brief = np.stack([s[:, short].sum(axis=1) for s in shares], axis=1)
+    every, short = np.ones(seen.z.shape[1], dtype=bool), _short(seen.z.shape[1])
+    match, brief = (_likeness(signatures, seen, part) for part in (every, short))
     codes = np.stack(
         [code_ratios(signatures, seen, k).sum(axis=1) for k in range(components)], axis=1
     )
@@ -213,12 +220,31 @@ def evidence(signatures: Signatures, seen: Sighted) -> Floats:
         codes,
         _most_of_others(codes),
         np.stack([_since(signatures, seen, k) for k in range(components)], axis=1),
-        seen.age_h,
         seen.age_h / signatures.life_h,
         *(np.repeat(x[:, None], components, axis=1) for x in (unrest, score, peak)),
-        np.repeat(seen.device[:, :1], components, axis=1),
+        np.broadcast_to(np.arange(components, dtype=float), match.shape),
     ]
     return np.stack(columns, axis=2)
+
+
+def _likeness(signatures: Signatures, seen: Sighted, part: NDArray[np.bool_]) -> Floats:
+    """Return the sum of `matches` over some deviations for every component; [m, k]."""
+    norm = (signatures.weight**2).sum(axis=1, keepdims=True)
+    pull = signatures.weight * part / signatures.sigma / np.where(norm > 0, norm, 1.0)
+    z = np.nan_to_num(seen.z)
+    told: Floats = np.einsum("mf,kf->mk", z, pull)
+    for k in range(len(pull)):
+        fresh = np.flatnonzero(seen.age_h[:, k] < seen.reach_h.max())
+        whole = seen.age_h[fresh, k, None] >= seen.reach_h
+        told[fresh, k] = np.einsum("mf,f->m", np.where(whole, z[fresh], 0.0), pull[k])
+    return told
+
+
+def _short(width: int) -> NDArray[np.bool_]:
+    """Tell which of the deviations [v * l * c] are those of the short window."""
+    by_level = np.zeros((VIEWS, len(LEVELS), width // VIEWS // len(LEVELS)), dtype=bool)
+    by_level[:, LEVELS.index("short")] = True
+    return by_level.reshape(-1)
 
 
 def _since(signatures: Signatures, seen: Sighted, k: int) -> Floats:

@@ -31,7 +31,7 @@ WARM_UP_BLOCKS = 6
 """Blocks observed before a device's own baseline is worth comparing with."""
 
 
-class WrongPayload(ForemendError):  # noqa: N818 - names a state
+class WrongPayload(ForemendError):
     """These bytes hold no failure model."""
 
 
@@ -75,8 +75,8 @@ class FailureModel:
 
     def sighted(self, values: NDArray[np.float32]) -> evidence.Sighted:
         """Return rows [m, f] as deviations, codes heard and ages."""
-        z = deviations.compare(self.spec, self.prior, values).z
-        return evidence.sight(self.spec, z, values)
+        compared = deviations.compare(self.spec, self.prior, values)
+        return evidence.sight(self.spec, compared, values)
 
     def logits(self, values: NDArray[np.float32]) -> Floats:
         """Return uncalibrated log-odds per interval; [m, k, h]."""

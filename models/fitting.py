@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 FOLDS = 5
-MAX_NEAR = 40_000
+MAX_NEAR = 20_000
 """Components of rows with a failure near that are trained on."""
 QUIET_SHARE = 400
 """Components of rows without a failure near per failure, the rest being told by weights."""
@@ -61,9 +61,12 @@ def fit_until(rows: Rows, history: History, until_ms: int, plan: TrainingPlan) -
     weight = _weights(result, plan.horizons_h[-1])
     used = np.flatnonzero(weight.any(axis=1))
     values = known.values[used]
-    z = deviations.compare(history.spec, prior, values).z
-    seen = evidence.sight(history.spec, z, values)
-    return _fit(seen, _take(result, used), known.device[used], weight[used], prior, plan)
+    result = _take(result, used)
+    prior = deviations.learn_mix(
+        prior, deviations.compare(history.spec, prior, values).z[evidence.calm(result)]
+    )
+    seen = evidence.sight(history.spec, deviations.compare(history.spec, prior, values), values)
+    return _fit(seen, result, known.device[used], weight[used], prior, plan)
 
 
 def _fit(
@@ -115,16 +118,17 @@ def _out_of_fold(
 def _weights(result: Outcomes, last_horizon_h: float) -> Floats:
     """Return the weight of each row and component, 0 where it is left out; [m, k].
 
-    Of components with a failure near, and of the others, every n-th is taken and counts n times.
+    Of components with a failure near every n-th is taken and counts n times; of the others, those
+    of every n-th row.
     """
     near = result.failed & (result.hours <= 1.5 * last_horizon_h)
-    weight = np.zeros(near.shape)
-    quiet = min(MAX_QUIET, QUIET_SHARE * len(np.unique(result.episode)))
-    for part, most in ((near, MAX_NEAR), (~near, quiet)):
-        stride = max(1, -(-int(part.sum()) // most))
-        order = np.cumsum(part.reshape(-1)).reshape(part.shape)
-        weight[part & (order % stride == 0)] = stride
-    return weight
+    thin = max(1, -(-int(near.sum()) // MAX_NEAR))
+    order = np.cumsum(near.reshape(-1)).reshape(near.shape)
+    weight = np.where(near & (order % thin == 0), float(thin), 0.0)
+    most = min(MAX_QUIET, QUIET_SHARE * len(np.unique(result.episode)))
+    stride = max(1, -(-int((~near).sum()) // most))
+    row = np.arange(len(near))[:, None]
+    return np.where(~near & (row % stride == 0), float(stride), weight)
 
 
 def _take(result: Outcomes, at: NDArray[np.int64]) -> Outcomes:

@@ -10,7 +10,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -98,9 +98,9 @@ def logits(bags: Sequence[Any], x: Floats, intervals: int) -> Floats:
     with threadpool_limits(limits=1):
         raw: Floats = np.zeros(len(stacked))
         for trees in bags:
-            raw += trees.decision_function(stacked)
-    raw /= len(bags)
-    return raw.clip(-MAX_LOGIT, MAX_LOGIT).reshape(len(x), intervals)
+            raw += np.asarray(trees.decision_function(stacked))
+    mean: Floats = np.clip(raw / len(bags), -MAX_LOGIT, MAX_LOGIT)
+    return mean.reshape(len(x), intervals)
 
 
 def cumulative(logit: Floats, calibration: Calibration) -> Floats:
@@ -121,15 +121,31 @@ def calibrate(
     """
     row, interval = np.nonzero(at_risk)
     x, y, w = logit[row, interval], event[row, interval].astype(float), weight[row]
-    theta = np.array([1.0, 0.0])
-    precision = np.array([4.0, 1.0])
+    prior, precision = np.array([1.0, 0.0]), np.array([4.0, 1.0])
     design = np.stack([x, np.ones_like(x)])
-    for _ in range(25):
+
+    def loss(theta: Floats) -> float:
+        line = theta[0] * x + theta[1]
+        told = np.logaddexp(0.0, line) - y * line
+        return float((w * told).sum() + 0.5 * (precision * (theta - prior) ** 2).sum())
+
+    theta = prior
+    for _ in range(30):
         p = 1.0 / (1.0 + np.exp(-(theta[0] * x + theta[1])))
-        slope = (design * (w * (y - p))).sum(axis=1) - precision * (theta - [1.0, 0.0])
+        slope = (design * (w * (y - p))).sum(axis=1) - precision * (theta - prior)
         curve = np.einsum("in,jn->ij", design * (w * p * (1.0 - p)), design) + np.diag(precision)
-        theta = theta + np.clip(np.linalg.solve(curve, slope), -1.0, 1.0)
+        theta = _improved(loss, theta, np.linalg.solve(curve, slope))
     return Calibration(slope=float(max(theta[0], 0.05)), offset=float(theta[1]))
+
+
+def _improved(loss: Callable[[Floats], float], theta: Floats, step: Floats) -> Floats:
+    """Return theta moved by the step, halved until the loss does not rise; as it was if never."""
+    before = loss(theta)
+    for halving in range(20):
+        moved: Floats = theta + step * 0.5**halving
+        if loss(moved) <= before:
+            return moved
+    return theta
 
 
 def time_to_failure(

@@ -33,7 +33,7 @@ CUTS_OF_FEW = (0.6, 0.7, 0.8, 0.9)
 """The same with few failures: a model of half of them says little of the model of all."""
 
 
-class TooFewFailures(ForemendError):  # noqa: N818 - names a state
+class TooFewFailures(ForemendError):
     """There are too few labelled failures to train on: collect more findings first."""
 
 

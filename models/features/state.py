@@ -28,7 +28,7 @@ _HEADER = struct.Struct("<4sI")
 _MAGIC = b"FMF1"
 
 
-class SnapshotMismatch(ForemendError):  # noqa: N818 - names a state
+class SnapshotMismatch(ForemendError):
     """This snapshot belongs to another cohort layout: replay the input log instead."""
 
 
