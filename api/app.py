@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 
 POOL: Final = 8
 GRACE_S: Final = 3
+BACKLOG: Final = 256
 _REST: Final = (
     me,
     scopes,
@@ -171,9 +172,14 @@ def bound(settings: Settings) -> Iterator[socket.socket]:
     """
     host, port = settings.api_host, settings.api_port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio turns Nagle's delay off only where the protocol is named, as `create_server` does not.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        listening = socket.create_server((host, port), family=family, backlog=256)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(BACKLOG)
     except OSError as error:
+        listening.close()
         raise ConfigurationError(
             f"the console cannot listen on {host}:{port} ({error.strerror}): "
             "set FOREMEND_API_PORT (0 takes any free port) or FOREMEND_API_HOST"

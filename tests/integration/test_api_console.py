@@ -537,6 +537,16 @@ class TestProcess:
         assert 'route="/api/v1/devices"' in text
         assert "printer-07" not in text
 
+    def test_answers_are_not_held_back_by_nagles_delay(self) -> None:
+        with (
+            bound(Settings(api_port=0)) as listening,
+            socket.create_connection(listening.getsockname()),
+        ):
+            accepted, _ = listening.accept()
+            # asyncio sets TCP_NODELAY on those alone that name their protocol.
+            assert accepted.proto == socket.IPPROTO_TCP
+            accepted.close()
+
     def test_a_taken_port_is_one_clear_sentence(self, tmp_path: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             settings = Settings(api_port=taken.getsockname()[1])
