@@ -18,6 +18,8 @@ from models.calibration import AlarmState
 class Permit:
     """What each of n frames may teach."""
 
+    unjudged: Bools
+    """Baselines of channels that are not judged yet."""
     levels: Bools
     """Baselines: not while the device is anomalous."""
     shape: Bools
@@ -38,6 +40,7 @@ def permitted(frames: Frames, view: View, after: AlarmState) -> Permit:
     normal = trusted & ~after.anomalous
     drop = after.held > calibration.BRIEF_FRAMES
     return Permit(
+        unjudged=trusted,
         levels=normal,
         shape=normal & ~hurry,
         tables=trusted & ~hurry & ~drop & view.known.any(axis=1),
@@ -57,12 +60,13 @@ def learn(
 ) -> None:
     """Write back what changed: nothing at all where a device was not heard."""
     slots, permit = frames.slots, permitted(frames, view, after)
+    where = np.where(view.known, permit.levels[:, None], permit.unjudged[:, None])
     lesson = levels.Lesson(
         values=view.values,
         steps=view.steps,
         residuals=view.residuals,
         means=np.where(view.known, judged.motion[:, MEAN], np.nan),
-        where=permit.levels[:, None] & np.isfinite(view.values),
+        where=where & np.isfinite(view.values),
         hurry=permit.hurry,
     )
     learnt = levels.learnt(view.centre, view.own, lesson, memory)

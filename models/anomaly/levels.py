@@ -71,12 +71,16 @@ def blended(centre: Floats, levels: Floats, prior: PriorRows) -> Baseline:
     middle = own * centre + rest * prior.centre
     floor = RESOLUTION * np.abs(middle) + _TINY
     wander = count * levels[:, WANDER] + prior.weight * prior.wander + USUAL_FRAMES * USUAL_WANDER
+    wander /= frames + USUAL_FRAMES
     independent = count * independence(step, spread) + prior.weight
+    scale = np.maximum(residual, floor)
+    # The centre itself is uncertain, and what it is off by does not average out.
+    unsure = (rest * prior.between / scale) ** 2 + own**2 / np.maximum(independent, 1.0)
     return Baseline(
         centre=middle,
-        spread=np.maximum(residual, floor),
+        spread=scale,
         step=np.maximum(step, 0.1 * floor),
-        wander=np.maximum(wander / (frames + USUAL_FRAMES), 0.1 * USUAL_WANDER),
+        wander=np.sqrt(np.maximum(wander, 0.1 * USUAL_WANDER) ** 2 + unsure),
         local=INDEPENDENT_FRAMES / (INDEPENDENT_FRAMES + independent),
         frames=frames,
     )

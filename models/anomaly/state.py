@@ -32,7 +32,7 @@ STATISTICS = ("point", "mean", "cusum", "jump", "stir")
 CLIMB_BINS = 30
 """Edges of each channel's own table of CUSUMs, which end at 50."""
 
-PENDING = 24
+PENDING = 20
 """Values wait in a ring of this length before they enter the tables, so that a fault that is on its
 way up does not calibrate itself away; every other frame goes in."""
 EMPTY = 255

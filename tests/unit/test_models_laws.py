@@ -1,0 +1,219 @@
+"""Every online model keeps the laws of models.laws, and the laws find those that do not."""
+
+import struct
+from collections.abc import Callable
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.anomaly import FleetScorer, ScorerSpec
+from models.detectors import DETECTORS, SecondOpinion
+from models.digest import Digests
+from models.drift import DriftKind, DriftWatch
+from models.laws import (
+    PREDICT_LAWS,
+    STREAM_LAWS,
+    LawBroken,
+    Log,
+    Stream,
+    batch_boundaries_do_not_matter,
+    same_seed_same_model,
+    saved_model_is_the_model,
+)
+
+SPEC = ScorerSpec(channels=("a", "b", "c"), phases=(3,), warm_up=5)
+Floats = npt.NDArray[np.float64]
+
+
+def a_log(seed: int, rows: int, devices: int = 3) -> Log:
+    rng = np.random.default_rng(seed)
+    device = rng.integers(0, devices, rows)
+    gaps = rng.choice([0, 1000, 60_000, 10**8], rows, p=[0.04, 0.05, 0.88, 0.03])
+    values = rng.normal(size=(rows, 3)) + 10 * device[:, None]
+    values[rng.random((rows, 3)) < 0.1] = np.nan
+    values[:, 0] = 5.0
+    values[rows // 2 :, 1] += 6 * (device[rows // 2 :] == 1)
+    learn = rng.random(rows) > 0.05
+    return Log(device=device, ts_ms=1_700_000_000_000 + np.cumsum(gaps), values=values, learn=learn)
+
+
+class ScorerStream:
+    """The fleet scorer."""
+
+    def __init__(self) -> None:
+        self.scorer = FleetScorer(SPEC)
+
+    def feed(self, log: Log) -> Floats:
+        slots = [self.scorer.slot(d) for d in log.device.tolist()]
+        quality = np.where(log.learn, 0, 2)
+        phase = np.full(len(log), 3)
+        return self.scorer.score(slots, log.ts_ms, phase, log.values, quality).score
+
+    def snapshot(self, device: int) -> bytes:
+        return self.scorer.snapshot(self.scorer.slot(device))
+
+    def restore(self, device: int, snapshot: bytes) -> None:
+        self.scorer.restore(self.scorer.slot(device), snapshot)
+
+
+class OpinionStream:
+    """A river detector; it learns whatever it scores."""
+
+    name: ClassVar[str]
+
+    def __init__(self) -> None:
+        self.opinions: dict[int, SecondOpinion] = {}
+
+    def feed(self, log: Log) -> Floats:
+        rows = zip(log.device.tolist(), log.values.tolist(), strict=True)
+        return np.array([self._of(d).observe(row).score for d, row in rows])
+
+    def snapshot(self, device: int) -> bytes:
+        return self._of(device).snapshot()
+
+    def restore(self, device: int, snapshot: bytes) -> None:
+        self._of(device).restore(snapshot)
+
+    def _of(self, device: int) -> SecondOpinion:
+        return self.opinions.setdefault(device, SecondOpinion(self.name, SPEC.channels))
+
+
+class TreesStream(OpinionStream):
+    name = "half_space_trees"
+
+
+class SvmStream(OpinionStream):
+    name = "one_class_svm"
+
+
+class DriftStream:
+    """A drift watch, its score being whether it found a drift."""
+
+    def __init__(self) -> None:
+        self.watches: dict[int, DriftWatch] = {}
+
+    def feed(self, log: Log) -> Floats:
+        found = []
+        for device, ts, value in zip(log.device, log.ts_ms, log.values[:, 2], strict=True):
+            level = float(np.nan_to_num(value - 10 * device))
+            found.append(self._of(int(device)).update(level, int(ts)) is not None)
+        return np.array(found, np.float64)
+
+    def snapshot(self, device: int) -> bytes:
+        return self._of(device).snapshot()
+
+    def restore(self, device: int, snapshot: bytes) -> None:
+        self._of(device).restore(snapshot)
+
+    def _of(self, device: int) -> DriftWatch:
+        return self.watches.setdefault(device, DriftWatch(DriftKind.SCORE_TAIL))
+
+
+class DigestStream:
+    """Digests, a row's score being how many it completes."""
+
+    def __init__(self) -> None:
+        self.digests = Digests(channels=3, period_ms=600_000)
+
+    def feed(self, log: Log) -> Floats:
+        scores = np.zeros(len(log))
+        known = np.ones(len(log), np.bool_)
+        deviation = log.values.astype(np.float32)
+        for i in range(len(log)):
+            row = slice(i, i + 1)
+            done = self.digests.add(
+                log.device[row], log.ts_ms[row], deviation[row], scores[row], known[row]
+            )
+            scores[i] = len(done)
+        return scores
+
+    def snapshot(self, device: int) -> bytes:
+        return self.digests.snapshot(device)
+
+    def restore(self, device: int, snapshot: bytes) -> None:
+        self.digests.restore(device, snapshot)
+
+
+STREAMS = (ScorerStream, TreesStream, SvmStream, DriftStream, DigestStream)
+
+
+@pytest.mark.parametrize("law", STREAM_LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("make", STREAMS)
+def test_every_stream_keeps_every_law(
+    make: Callable[[], Stream], law: Callable[[Callable[[], Stream], Log], None]
+) -> None:
+    law(make, a_log(1, 400))
+
+
+@settings(deadline=None, max_examples=12)
+@given(st.integers(0, 2**16), st.integers(1, 300), st.data())
+def test_no_batch_boundary_matters_to_the_scorer(seed: int, rows: int, data: st.DataObject) -> None:
+    cuts = data.draw(st.lists(st.integers(0, rows), min_size=1, max_size=10))
+    batch_boundaries_do_not_matter(ScorerStream, a_log(seed, rows), cuts)
+
+
+class Careless:
+    """Breaks every law of streams: it counts what it was fed, and how often."""
+
+    def __init__(self) -> None:
+        self.fed: list[float] = []
+
+    def feed(self, log: Log) -> Floats:
+        self.fed.extend(float(len(log)) for _ in range(int(log.learn.sum()) + 1))
+        return np.full(len(log), sum(self.fed)) + log.values[:, 0]
+
+    def snapshot(self, device: int) -> bytes:
+        return struct.pack(f"<{len(self.fed) + 1}d", device, *self.fed)
+
+    def restore(self, device: int, snapshot: bytes) -> None:
+        self.fed = [float(device), float(len(snapshot))]
+
+
+@pytest.mark.parametrize("law", STREAM_LAWS, ids=lambda law: law.__name__)
+def test_a_careless_stream_is_found_out(
+    law: Callable[[Callable[[], Stream], Log], None],
+) -> None:
+    with pytest.raises(LawBroken):
+        law(Careless, a_log(1, 400))
+
+
+ROWS = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
+
+
+def tidy(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    return np.nan_to_num(rows).astype(np.float64) @ np.ones(3)
+
+
+def careless(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    rows[0] += 1
+    return rows.mean(axis=1) + rows.max()
+
+
+@pytest.mark.parametrize("law", PREDICT_LAWS, ids=lambda law: law.__name__)
+def test_the_laws_of_prediction_tell_tidy_from_careless(law: Callable[..., None]) -> None:
+    law(tidy, ROWS)
+    with pytest.raises(LawBroken):
+        law(careless, ROWS.copy())
+
+
+def test_training_that_ignores_its_seed_is_found_out() -> None:
+    rng = np.random.default_rng()
+    same_seed_same_model(lambda _: tidy, ROWS)
+    with pytest.raises(LawBroken):
+        same_seed_same_model(lambda _: lambda rows: tidy(rows) * rng.normal(), ROWS)
+
+
+def test_a_model_that_changes_when_saved_is_found_out() -> None:
+    saved_model_is_the_model(tidy, lambda: tidy, ROWS)
+    with pytest.raises(LawBroken):
+        saved_model_is_the_model(tidy, lambda: lambda rows: tidy(rows) + 1, ROWS)
+
+
+def test_detectors_have_names() -> None:
+    assert set(DETECTORS) == {"half_space_trees", "one_class_svm"}
+    with pytest.raises(KeyError):
+        SecondOpinion("no_such_detector", SPEC.channels)
