@@ -14,7 +14,6 @@ from foremend.values import PART_REPLACED
 from models.features import FeatureSpec
 from models.fitting import TrainingPlan
 from models.history import NO_MARKS, Findings, Frames, History, Marks
-from models.scoring.engine import Engine
 from models.scoring.entries import Adoption, Batch, EventRow, FrameRows, Introduction, Outputs
 from models.training import train
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from models.failure import FailureModel
+    from models.scoring.engine import Engine
     from models.scoring.entries import Entry
 
 START = 1_767_225_600_000
@@ -157,17 +157,13 @@ def fleet(seed: int, frames: int) -> tuple[Device, ...]:
             ),
         ),
         Device(number=24, partition=2, says=(birth(24, 2), *fourth)),
-        Device(
-            number=25, partition=2, says=(birth(25, 3, family="else"), *lives(3)[0])
-        ),
+        Device(number=25, partition=2, says=(birth(25, 3, family="else"), *lives(3)[0])),
     )
 
 
 def adoptions(partition: int, *versions: str) -> list[Adoption]:
     """Give adoptions for the devices of the taught family."""
-    return [
-        Adoption(partition=partition, kind="model", cohort="toy", version=v) for v in versions
-    ]
+    return [Adoption(partition=partition, kind="model", cohort="toy", version=v) for v in versions]
 
 
 def cut_log(
