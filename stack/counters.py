@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -56,28 +55,27 @@ class Tally:
     @property
     def frames_sent(self) -> int:
         """Distinct frames that were kept for sending."""
-        return self._total["frames_sent"]
+        return sum(told.counters["frames_sent"] for told in self._processes.values())
 
     @property
     def frames_acked(self) -> int:
         """Frames of this run that ingest has said are committed.
 
-        Where a fleet process was killed, what it left is acknowledged to the next as an earlier
-        boot's, and is left out here.
+        What a process leaves behind is acknowledged to the next as an earlier boot's. Of the
+        first process's, those are an earlier run's, and are left out.
         """
-        return self._total["frames_acked"] - self._total["frames_acked_late"]
+        acked = outstanding = 0
+        for told in self._processes.values():
+            late = told.counters["frames_acked_late"]
+            own = told.counters["frames_acked"] - late
+            acked += own + min(late, outstanding)
+            outstanding += told.counters["frames_sent"] - own - min(late, outstanding)
+        return acked
 
     @property
     def killed(self) -> bool:
         """Whether the run had more than one fleet process."""
         return len(self._processes) > 1
-
-    @property
-    def _total(self) -> Counter[str]:
-        total: Counter[str] = Counter()
-        for told in self._processes.values():
-            total.update(told.counters)
-        return total
 
 
 def read(file: Path) -> Told | None:
