@@ -6,6 +6,7 @@ Nothing reads them at import; each composition root calls `load` once.
 from __future__ import annotations
 
 import os
+import tomllib
 from pathlib import Path
 from typing import Final
 
@@ -89,6 +90,8 @@ def load(**overrides: object) -> Settings:
         raise ConfigurationError(f"{CONFIG_VARIABLE} names {file}, which is not a file")
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{file} is not TOML: {error}") from error
     except ValidationError as error:
         wrong = "; ".join(
             f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)

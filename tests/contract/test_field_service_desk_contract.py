@@ -85,7 +85,7 @@ class PostgresStage:
             " 'https://hook.example', '{work_order.opened,work_order.moved,work_order.closed,"
             "work_order.reopened,work_order.cancelled}')"
         )
-        world.query(
+        world.rewrite(
             "UPDATE part_movement SET quantity = 1 WHERE org_node = %s AND kit = 'FAN-2'",
             self.near,
         )

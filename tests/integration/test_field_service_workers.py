@@ -388,8 +388,8 @@ def test_a_device_nobody_placed_is_listed_and_served_from_headquarters(world: Wo
 def test_the_last_kit_goes_to_one_of_two_who_accept_at_once(
     world: World,
 ) -> None:
-    world.query("DELETE FROM part_movement WHERE org_node <> 'na-lakeside'")
-    world.query("UPDATE part_movement SET quantity = 1")
+    world.rewrite("DELETE FROM part_movement WHERE org_node <> 'na-lakeside'")
+    world.rewrite("UPDATE part_movement SET quantity = 1")
     fire(world)
     fire(world, component="nozzle", failure_mode="nozzle_clog")
     assert open_next(world.connection, 6.0)

@@ -65,7 +65,7 @@ DECLARE
     t text;
 BEGIN
     FOREACH t IN ARRAY ARRAY['device', 'anomaly', 'prediction', 'alert', 'alert_event', 'silence', 'destination',
-                             'outbox', 'org_node', 'placement', 'work_order', 'work_order_event', 'finding',
+                             'outbox', 'org_node', 'placement', 'work_order', 'work_order_counter', 'work_order_event', 'finding',
                              'part_movement', 'audit_log', 'idempotency'] LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', t);
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', t);
