@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import timedelta
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from api.scopes import Scope
     from api.server import Server
 
+LAG: Final = timedelta(hours=6)
 VENDOR: Final = ("htmx.min.js", "uPlot.esm.js", "uPlot.min.css")
 DONE: Final = {
     "accept": "Order accepted.",
@@ -65,6 +67,7 @@ def environment() -> Environment:
         made.filters[name] = getattr(wording, name)
     made.filters["ago"] = ago
     made.filters["iso"] = iso
+    made.tests["long_before"] = lags
     made.globals["facts"] = facts.facts
     made.globals["headline"] = facts.headline
     made.globals["names"] = channel_names
@@ -93,6 +96,11 @@ def ago(moment: datetime | None, now: datetime) -> str:
     if passed < 1 / 60:
         return "now"
     return f"{wording.hours(passed)} ago"
+
+
+def lags(moment: datetime | None, now: datetime) -> bool:
+    """Tell whether scoring has fallen so far behind that its last word is no longer news."""
+    return moment is not None and now - moment > LAG
 
 
 def iso(moment: datetime) -> str:

@@ -1,6 +1,6 @@
 """The console's pages. Each is whole without scripts; scripts only keep it fresh."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -28,7 +28,7 @@ from api.model_versions import ModelReader
 from api.scopes import Scope, WantedDep
 from api.truth import TruthReader
 from api.views import Spark
-from api.work_orders import OVER, Number, WorkOrderDetail
+from api.work_orders import OVER, Number, WorkOrder, WorkOrderDetail
 from foremend.clock import to_ms
 from foremend.errors import NotFound
 
@@ -36,7 +36,7 @@ router: Final = APIRouter(include_in_schema=False)
 
 SPARK_SLOTS: Final = 48
 SPARK_SPAN: Final = timedelta(hours=48)
-OVER_SHOWN: Final = 12
+OVER_SHOWN: Final = 8
 
 
 @router.get("/")
@@ -94,8 +94,8 @@ def device_page(
         scope = scopes.resolve(connection, user, wanted)
         context = {
             "device": devices.read_detail(connection, scope, name),
-            "orders": work_orders.read_list(connection, scope, device=name, limit=8),
-            "alerts": alerts.read_list(connection, scope, device=name, limit=8),
+            "orders": work_orders.read_list(connection, scope, device=name, limit=3),
+            "alerts": alerts.read_list(connection, scope, device=name, limit=5),
         }
     return render(request, server, "device.html", user=user, scope=scope, context=context)
 
@@ -165,7 +165,7 @@ def order_board(
         user=user,
         scope=scope,
         context={
-            "columns": views.board([*is_open, *is_over]),
+            "columns": views.board([*is_open, *sorted(is_over, key=_latest, reverse=True)]),
             "over": sum(counts.get(state, 0) for state in OVER),
         },
     )
@@ -241,6 +241,10 @@ def order_context(
         "kit": desk.resolution(order.kit) if order.kit else None,
         "key": new_token(),
     }
+
+
+def _latest(order: WorkOrder) -> datetime:
+    return order.state_at
 
 
 def _channels(connection: DictConnection, scope: Scope, device: str) -> list[Channel]:

@@ -69,7 +69,7 @@ def _alert(event: StoryEvent) -> Line:
         device=event.device,
         subject=wording.words(event.component) if event.component else "",
         text=text,
-        detail=evidence.headline(event.evidence) if event.kind == "failure" else "",
+        detail=evidence.headline(event.evidence) if event.action == "fire" else "",
         href=f"/alerts/{event.number}",
     )
 

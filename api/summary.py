@@ -27,6 +27,8 @@ class Summary(BaseModel):
     online: int
     offline: int
     anomalous: int
+    scored_at: datetime | None
+    """Up to when scoring has spoken, on the timeline."""
     alerts_firing: int
     alerts_acknowledged: int
     orders_open: int

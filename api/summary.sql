@@ -2,10 +2,11 @@
 SELECT count(*) AS devices,
        count(*) FILTER (WHERE d.state = 'online') AS online,
        count(*) FILTER (WHERE d.state = 'offline') AS offline,
-       count(*) FILTER (WHERE h.anomalous) AS anomalous
+       count(*) FILTER (WHERE h.anomalous) AS anomalous,
+       max(h.ts) AS scored_at
 FROM device d
 LEFT JOIN placement p ON p.device_id = d.id AND p.valid_to IS NULL
-LEFT JOIN LATERAL (SELECT anomalous FROM health WHERE device_id = d.id ORDER BY ts DESC LIMIT 1) h ON true
+LEFT JOIN LATERAL (SELECT anomalous, ts FROM health WHERE device_id = d.id ORDER BY ts DESC LIMIT 1) h ON true
 WHERE d.timeline = %(timeline)s AND (%(region)s::text IS NULL OR p.region = %(region)s)
 
 -- name: alerts

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import api.assets.install as assets
 from api import audit, evidence, facts, story, views, wording
 from api.accounts import User
-from api.console import ago
+from api.console import ago, lags
 from api.desk import Move, allowed
 from api.judgement import Fault, Order, compare
 from api.news import BACK, RESYNC, Mark, News
@@ -275,6 +275,12 @@ def test_assets_of_another_lock_file_are_not_current(tmp_path):
     assert not assets.is_current(tmp_path)
     (tmp_path / assets.STAMP).write_text(assets.lock_digest())
     assert assets.is_current(tmp_path)
+
+
+def test_a_score_of_long_ago_is_not_told_as_news():
+    assert not lags(NOW - timedelta(hours=2), NOW)
+    assert lags(NOW - timedelta(hours=7), NOW)
+    assert not lags(None, NOW)
 
 
 def test_ages_are_told_on_the_timelines_own_clock():
