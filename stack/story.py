@@ -34,7 +34,8 @@ class Teller:
     def __init__(self, connection: psycopg.Connection[dict[str, Any]], timeline: str) -> None:
         self._connection = connection
         self._timeline = timeline
-        last = connection.execute(SQL["last_told"]).fetchone() or {"alerts": 0, "moves": 0}
+        with transaction(connection, tenant=EVERY_TENANT):
+            last = connection.execute(SQL["last_told"]).fetchone() or {"alerts": 0, "moves": 0}
         self._alerts, self._moves = last["alerts"], last["moves"]
 
     def go_on(self, connection: psycopg.Connection[dict[str, Any]]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 from psycopg.rows import dict_row
 
+from foremend.db import EVERY_TENANT, transaction
 from foremend.errors import ForemendError
 from stack import site, summary
 from stack.counters import Tally
@@ -200,7 +201,8 @@ class System:
             return
         until = time.monotonic() + SETTLE_S
         while time.monotonic() < until and not self.supervisor.stop_asked:
-            row = link.execute(SQL["lag"]).fetchone()
+            with transaction(link, tenant=EVERY_TENANT):
+                row = link.execute(SQL["lag"]).fetchone()
             if row is not None and not row["lag"]:
                 return
             self.supervisor.step(0.1)
