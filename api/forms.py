@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import ValidationError
 
-from api import accounts, alerts, audit, scopes, throttle, work_orders
+from api import accounts, alerts, audit, order_moves, scopes, throttle
 from api.access import (
     COOKIE,
     FormWrite,
@@ -25,10 +25,11 @@ from api.accounts import LONGEST_LOGIN, LONGEST_PASSWORD, User
 from api.alerts import Handler, Matcher, NewSilence
 from api.console import render
 from api.idempotency import once, request_hash
+from api.order_moves import MoveRequest, NewOrder, Opener
 from api.problems import BadRequest
 from api.scopes import WantedDep
 from api.server import Server
-from api.work_orders import MoveRequest, NewOrder, Number, Opener
+from api.work_orders import Number
 from foremend.db import transaction
 
 router: Final = APIRouter(include_in_schema=False)
@@ -113,7 +114,7 @@ def move_order(
             user,
             key or None,
             request_hash("move", number, version, body.model_dump()),
-            lambda: work_orders.move(connection, server, user, number, version, body),
+            lambda: order_moves.move(connection, server, user, number, version, body),
         )
     return _back(f"/work-orders/{number}", body.action.value)
 
@@ -134,7 +135,7 @@ def open_order(
     )
     with server.work(user) as connection:
         scope = scopes.resolve(connection, user, wanted)
-        answer = work_orders.open_by_hand(connection, user, scope, body)
+        answer = order_moves.open_by_hand(connection, user, scope, body)
     return _back(f"/work-orders/{answer.body['number']}", "opened")
 
 

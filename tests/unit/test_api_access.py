@@ -11,13 +11,13 @@ from api import (
     evidence,
     facts,
     forms,
+    order_moves,
     paging,
     roles,
     story,
     throttle,
     views,
     wording,
-    work_orders,
 )
 from api.access import address_of, needs_https, same_origin
 from api.accounts import Passwords, form_token, new_token, token_hash
@@ -35,7 +35,7 @@ CHANGING = {
 
 @pytest.mark.parametrize(
     "module",
-    [desk, evidence, facts, forms, paging, roles, story, throttle, views, wording, work_orders],
+    [desk, evidence, facts, forms, paging, roles, story, throttle, views, wording, order_moves],
     ids=lambda module: module.__name__,
 )
 def test_examples_in_docstrings_hold(module):

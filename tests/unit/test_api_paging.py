@@ -9,8 +9,8 @@ from starlette.exceptions import HTTPException
 
 from api import paging, problems
 from api.idempotency import request_hash
+from api.order_moves import version_of
 from api.problems import SignInRequired
-from api.work_orders import version_of
 from foremend.errors import Conflict, ForemendError, InputError, NotFound, Unavailable
 
 KEYS = st.text(max_size=64) | st.integers(min_value=-(2**63), max_value=2**63)
