@@ -79,9 +79,13 @@ def test_rows_of_another_tenant_can_be_neither_made_nor_changed_nor_removed(two_
 
 
 def test_a_block_that_fails_leaves_nothing(two_tenants) -> None:
-    with pytest.raises(ZeroDivisionError), transaction(two_tenants, tenant="one"):
-        put_device(two_tenants, "one", "printer-09")
-        _ = 1 / 0
+    def put_two() -> None:
+        with transaction(two_tenants, tenant="one"):
+            put_device(two_tenants, "one", "printer-09")
+            put_device(two_tenants, "one", "printer-01")
+
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        put_two()
     with transaction(two_tenants, tenant="one"):
         assert names(two_tenants) == ["printer-01"]
 
@@ -104,7 +108,8 @@ def test_even_the_owner_of_the_schema_sees_through_the_wall(migrated_urls, two_t
 @pytest.mark.parametrize("role", [bootstrap.APP, bootstrap.OWNER])
 def test_neither_role_is_above_the_rules(app, role) -> None:
     row = app.execute(
-        "SELECT rolsuper, rolbypassrls, rolcreaterole, rolcreatedb FROM pg_roles WHERE rolname = %s",
+        "SELECT rolsuper, rolbypassrls, rolcreaterole, rolcreatedb"
+        " FROM pg_roles WHERE rolname = %s",
         (role,),
     ).fetchone()
     assert row == (False, False, False, False)

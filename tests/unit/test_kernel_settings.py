@@ -71,7 +71,7 @@ def test_a_wrong_secret_is_not_told(monkeypatch) -> None:
 def test_a_file_that_is_not_there_is_named(monkeypatch, tmp_path) -> None:
     missing = tmp_path / "nothing.toml"
     monkeypatch.setenv(settings.CONFIG_VARIABLE, str(missing))
-    with pytest.raises(ConfigurationError, match="nothing.toml, which is not a file"):
+    with pytest.raises(ConfigurationError, match=r"nothing\.toml, which is not a file"):
         settings.load()
 
 
