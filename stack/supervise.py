@@ -12,7 +12,7 @@ import select
 import signal
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
     from subprocess import Popen
-    from types import FrameType, TracebackType
+    from types import FrameType
 
     from stack.command import Command
     from stack.service import Service
@@ -76,10 +76,20 @@ class _Child:
         """Whether there is a process and it has not ended."""
         return self.process is not None and self.process.poll() is None
 
+    def given_up(self, reason: Reason, status: int | None) -> ServiceFailed:
+        """Say in one sentence that it failed, and why."""
+        name, ended = self.service.name, "" if status is None else f" (status {status})"
+        words = why(self.log.path, min(self.written, self.log.size()))
+        message = f"{name} did not come up, {reason.value}{ended}: {words} (see {self.log.path})."
+        return ServiceFailed(message, service=name)
+
     def forget(self) -> None:
-        """Let go of a process that has ended."""
+        """Let go of a process that has ended; what it started and left behind ends with it."""
         if self.handle >= 0:
             os.close(self.handle)
+        if self.process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
         self.process, self.handle = None, -1
 
 
@@ -124,12 +134,7 @@ class Supervisor:
                 self._undo.callback(signal.signal, sign, signal.signal(sign, self._on_signal))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         with self._undo:
             for batch in reversed(self._batches):
                 self.stop(batch)
@@ -212,7 +217,7 @@ class Supervisor:
             case Action.KILL if child.process is not None:
                 child.process.kill()
             case Action.GIVE_UP:
-                raise ServiceFailed(_last_words(child, decision, seen), service=child.service.name)
+                raise child.given_up(decision.reason, seen.status)
             case _:
                 pass
 
@@ -291,11 +296,3 @@ class Supervisor:
 
     def _on_signal(self, sign: int, _frame: FrameType | None) -> None:
         self._signals.append(sign)
-
-
-def _last_words(child: _Child, decision: Decision, seen: Seen) -> str:
-    """Say in one sentence what failed, and why."""
-    log, ended = child.log, "" if seen.status is None else f" (status {seen.status})"
-    words = why(log.path, min(child.written, log.size()))
-    name = child.service.name
-    return f"{name} did not come up, {decision.reason.value}{ended}: {words} (see {log.path})."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 FAMILIES: Final = ("fdm_printer", "rotating_machine")
 MACHINE_SHARE: Final = 0.25
+RIGHT_WITHIN_H: Final = 72.0
+"""A simulated fault grows for one to three days: an order at any time in it is no false one."""
 KIND: Final = "failure"
 
 
@@ -40,6 +43,10 @@ class Course:
     histories: int
     seed: int
     jobs: int
+
+
+RECALL_WEIGHT: Final = 2.0
+"""A failure that nobody foresaw costs more than a kit that was not needed yet."""
 
 
 def train_simulated(
@@ -55,6 +62,8 @@ def train_simulated(
     if not url:
         raise ConfigurationError("training needs FOREMEND_DATABASE_URL, to register the models")
     console = Console(stderr=True)
+    # Told to end, it ends as at Ctrl-C: the processes that train with it end too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     missing = _without_model(url)
     if only_missing and not missing:
         console.print("model: already trained, in force since an earlier start")

@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,6 +132,20 @@ def test_services_stop_in_reverse_order_and_by_the_signal_they_understand(
     assert log.read_bytes() == b"up\nbye\n"
 
 
+def test_what_a_service_left_behind_ends_with_it(tmp_path: Path) -> None:
+    log = tmp_path / "train.log"
+    with Supervisor(tmp_path) as supervisor:
+        supervisor.start(
+            [shell("train", "sleep 60 & echo $!; wait", ready=lambda: bool(log.stat().st_size))]
+        )
+        left = int(log.read_text())
+    handle = None
+    with suppress(ProcessLookupError):
+        handle = os.pidfd_open(left)
+
+    assert handle is None or select.select([handle], [], [], 10)[0]
+
+
 def test_one_that_will_not_stop_is_killed_once_its_time_is_over(tmp_path: Path, seen: Seen) -> None:
     log = tmp_path / "deaf.log"
     deaf = "trap '' TERM; echo up; while :; do sleep 0.05; done"
@@ -196,6 +211,7 @@ def test_kill_9_of_the_supervisor_leaves_nobody_behind(tmp_path: Path) -> None:
 
 PARENT = """
 import sys
+from contextlib import suppress
 from pathlib import Path
 from stack.command import Command
 from stack.service import Service
