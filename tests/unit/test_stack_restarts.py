@@ -92,3 +92,42 @@ def test_a_vital_service_that_is_never_stable_is_given_up_within_its_deaths(
         deaths += decision.action is Action.RETRY
         state = advance(state, decision, now / 10, VITAL, 0.0)
     assert deaths < VITAL.deaths
+
+
+NEEDY = Terms(needs=("postgres",), deaths=2)
+
+
+@pytest.mark.parametrize(
+    ("state", "seen", "action", "reason"),
+    [
+        (at(Phase.DOWN), Seen(needs_met=False), Action.WAIT, Reason.NEED_DOWN),
+        (at(Phase.STARTING), Seen(alive=True, needs_met=False), Action.WAIT, Reason.NEED_DOWN),
+        (at(Phase.STARTING, deaths=1), Seen(needs_met=False), Action.RETRY, Reason.NEED_DIED),
+        (
+            at(Phase.READY, deaths=1),
+            Seen(status=1, needs_met=False),
+            Action.RETRY,
+            Reason.NEED_DIED,
+        ),
+        (at(Phase.READY), Seen(alive=True, needs_met=False), Action.WAIT, Reason.HEALTHY),
+    ],
+)
+def test_a_service_is_neither_started_nor_blamed_while_what_it_needs_is_away(
+    state: State, seen: Seen, action: Action, reason: Reason
+) -> None:
+    assert decide(state, seen, 500.0, NEEDY) == Decision(action=action, reason=reason)
+
+
+def test_a_death_with_what_it_needs_is_not_counted() -> None:
+    blameless = Decision(action=Action.RETRY, reason=Reason.NEED_DIED)
+    after = advance(at(Phase.READY, deaths=1), blameless, 500.0, NEEDY, 0.5)
+
+    assert (after.phase, after.deaths) == (Phase.DOWN, 1)
+    assert 500.0 < after.retry_at < 501.0
+
+
+def test_the_time_to_come_up_begins_when_it_can() -> None:
+    held = Decision(action=Action.WAIT, reason=Reason.NEED_DOWN)
+    after = advance(at(Phase.STARTING, since=0.0), held, 500.0, NEEDY, 0.5)
+
+    assert decide(after, ALIVE, 520.0, NEEDY).reason is Reason.COMING_UP
