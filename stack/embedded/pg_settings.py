@@ -79,6 +79,9 @@ def server_options(
         options |= {
             "shared_preload_libraries": "timescaledb",
             "timescaledb.telemetry_level": "off",
+            # We have no policies, which are all that its schedulers would run; each would take a
+            # worker's slot, and hold a database that a test wants to copy.
+            "timescaledb.max_background_workers": "0",
             "max_worker_processes": "24",
         }
     return options
