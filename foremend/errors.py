@@ -32,7 +32,7 @@ class ForemendError(Exception):
         super().__init__(message or " ".join((type(self).__doc__ or "").split()))
 
 
-class Unavailable(ForemendError):  # noqa: N818 - names a state
+class Unavailable(ForemendError):
     """A server that is needed does not answer; it is tried again."""
 
     remedy = Remedy.RETRY
@@ -42,7 +42,7 @@ class ConfigurationError(ForemendError):
     """A setting is missing or wrong."""
 
 
-class MalformedMessage(ForemendError):  # noqa: N818 - names a state
+class MalformedMessage(ForemendError):
     """A message could not be understood."""
 
     remedy = Remedy.REJECT
@@ -64,19 +64,19 @@ class InputError(ForemendError):
         self.file, self.line, self.field = str(file), line, field
 
 
-class SignatureRefused(ForemendError):  # noqa: N818 - names a state
+class SignatureRefused(ForemendError):
     """The signature does not match: nothing of this was read or run."""
 
     remedy = Remedy.REJECT
 
 
-class Conflict(ForemendError):  # noqa: N818 - names a state
+class Conflict(ForemendError):
     """Somebody changed this first: load it again and decide anew."""
 
     remedy = Remedy.REJECT
 
 
-class NotFound(ForemendError):  # noqa: N818 - names a state
+class NotFound(ForemendError):
     """No such thing here."""
 
     remedy = Remedy.REJECT

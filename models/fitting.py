@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models import deviations, evidence, hazard
+from models.aim import Aim
 from models.labels import intervals, outcomes
+from models.slices import HeldOut
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 FOLDS = 5
 MAX_NEAR = 20_000
 """Components of rows with a failure near that are trained on."""
-QUIET_SHARE = 400
+QUIET_SHARE = 1200
 """Components of rows without a failure near per failure, the rest being told by weights."""
 MAX_QUIET = 40_000
 FEW = 60
@@ -32,14 +34,31 @@ BAGS_OF_FEW = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingPlan:
-    """What is trained for; horizons in hours."""
+    """What is trained for; horizons in hours.
+
+    `right_within_h`: for the choice of thresholds an order is right if its component fails within
+    so many hours. None is the order horizon itself; more says that a part found degraded a day or
+    two early was no visit for nothing. `recall_weight` says how many times as much as precision
+    recall counts there.
+    """
 
     horizons_h: tuple[float, ...] = (6.0, 12.0, 24.0, 48.0)
     order_horizon_h: float = 24.0
+    right_within_h: float | None = None
+    recall_weight: float = 1.0
     min_failures: int = 3
     seed: int = 7
     jobs: int = 2
     failure_modes: tuple[tuple[str, str], ...] = ()
+    held_out: HeldOut = HeldOut.LATER
+
+    @property
+    def aim(self) -> Aim:
+        """What thresholds are chosen for."""
+        return Aim(
+            right_within_h=self.right_within_h or self.order_horizon_h,
+            recall_weight=self.recall_weight,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,21 +71,19 @@ class Fitted:
     bags: tuple[Any, ...]
 
 
-def fit_until(rows: Rows, history: History, until_ms: int, plan: TrainingPlan) -> Fitted:
-    """Fit on the rows up to `until_ms`, labelled with what `history` knows."""
-    kept = rows.ts_ms <= until_ms
-    known = type(rows)(device=rows.device[kept], ts_ms=rows.ts_ms[kept], values=rows.values[kept])
-    prior = deviations.learn_prior(history.spec, known.device, known.values)
-    result = outcomes(known, history)
+def fit(rows: Rows, history: History, plan: TrainingPlan) -> Fitted:
+    """Fit on the rows, labelled with what `history` knows."""
+    prior = deviations.learn_prior(history.spec, rows.device, rows.values)
+    result = outcomes(rows, history)
     weight = _weights(result, plan.horizons_h[-1])
     used = np.flatnonzero(weight.any(axis=1))
-    values = known.values[used]
-    result = _take(result, used)
+    values = rows.values[used]
+    result = result.at(used)
     prior = deviations.learn_mix(
         prior, deviations.compare(history.spec, prior, values).z[evidence.calm(result)]
     )
     seen = evidence.sight(history.spec, deviations.compare(history.spec, prior, values), values)
-    return _fit(seen, result, known.device[used], weight[used], prior, plan)
+    return _fit(seen, result, rows.device[used], weight[used], prior, plan)
 
 
 def _fit(
@@ -80,7 +97,7 @@ def _fit(
     failures = len(np.unique(result.episode[result.episode >= 0]))
     columns = evidence.CORE if failures < FEW else tuple(range(len(evidence.COLUMNS)))
     x = _out_of_fold(seen, result, device, plan.seed)[:, :, columns]
-    at_risk, event = intervals(result.hours, result.failed, plan.horizons_h)
+    at_risk, event = intervals(result, plan.horizons_h)
     told = weight > 0
     periods = hazard.Periods(
         x=x[told],
@@ -129,12 +146,6 @@ def _weights(result: Outcomes, last_horizon_h: float) -> Floats:
     stride = max(1, -(-int((~near).sum()) // most))
     row = np.arange(len(near))[:, None]
     return np.where(~near & (row % stride == 0), float(stride), weight)
-
-
-def _take(result: Outcomes, at: NDArray[np.int64]) -> Outcomes:
-    return type(result)(
-        hours=result.hours[at], failed=result.failed[at], episode=result.episode[at]
-    )
 
 
 def _rows_of(seen: evidence.Sighted, at: NDArray[np.bool_]) -> evidence.Sighted:

@@ -73,8 +73,8 @@ def _grow(periods: Periods, *, rising: Sequence[int], seed: int) -> HistGradient
     empty = ~np.isfinite(periods.x).any(axis=0)
     stacked = np.column_stack([np.where(empty, 0.0, periods.x)[row], interval])
     trees = HistGradientBoostingClassifier(
-        max_iter=100,
-        learning_rate=0.08,
+        max_iter=60,
+        learning_rate=0.12,
         max_leaf_nodes=8,
         min_samples_leaf=60,
         l2_regularization=5.0,
@@ -96,17 +96,17 @@ def logits(bags: Sequence[Any], x: Floats, intervals: int) -> Floats:
         [np.repeat(x, intervals, axis=0), np.tile(np.arange(intervals), len(x))]
     )
     with threadpool_limits(limits=1):
-        raw: Floats = np.zeros(len(stacked))
-        for trees in bags:
-            raw += np.asarray(trees.decision_function(stacked))
-    mean: Floats = np.clip(raw / len(bags), -MAX_LOGIT, MAX_LOGIT)
+        raw = [np.asarray(trees.decision_function(stacked), dtype=float) for trees in bags]
+    mean: Floats = np.clip(np.mean(raw, axis=0), -MAX_LOGIT, MAX_LOGIT)
     return mean.reshape(len(x), intervals)
 
 
 def cumulative(logit: Floats, calibration: Calibration) -> Floats:
     """Return the probability of failing by each horizon, never falling along them; [..., h]."""
-    hazard = 1.0 / (1.0 + np.exp(-(calibration.slope * logit + calibration.offset)))
-    failed: Floats = 1.0 - np.cumprod(1.0 - hazard, axis=-1)
+    line = calibration.slope * logit + calibration.offset
+    hazard: Floats = np.asarray(1.0 / (1.0 + np.exp(-line)), dtype=np.float64)
+    survival: Floats = np.cumprod(1.0 - hazard, axis=-1, dtype=np.float64)
+    failed: Floats = 1.0 - survival
     return failed
 
 

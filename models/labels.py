@@ -32,11 +32,22 @@ class Outcomes:
 
     `failed[m, k]` tells which; between a failure and its repair both are zero. `episode[m, k]`
     numbers the failure (-1: none), so that samples of one failure can be kept together.
+    `watched_h[m]` is how long after the row anything could have become known.
     """
 
     hours: Floats
     failed: NDArray[np.bool_]
     episode: NDArray[np.int64]
+    watched_h: Floats
+
+    def at(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Outcomes:
+        """Return those of some rows."""
+        return Outcomes(
+            hours=self.hours[rows],
+            failed=self.failed[rows],
+            episode=self.episode[rows],
+            watched_h=self.watched_h[rows],
+        )
 
 
 def outcomes(rows: Rows, history: History) -> Outcomes:
@@ -55,23 +66,25 @@ def outcomes(rows: Rows, history: History) -> Outcomes:
             failed[at, component] = bad[nxt] & ahead
             episode[at, component] = np.where(bad[nxt] & ahead, first + nxt, -1)
             first += len(ends)
-    return Outcomes(hours=hours, failed=failed, episode=episode)
+    watched = (history.until_ms - rows.ts_ms) / HOUR_MS
+    return Outcomes(hours=hours, failed=failed, episode=episode, watched_h=watched)
 
 
 def intervals(
-    hours: Floats, failed: NDArray[np.bool_], horizons_h: Sequence[float]
+    result: Outcomes, horizons_h: Sequence[float]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return (at_risk, event), each [..., h]: the person-periods of a discrete hazard.
+    """Return (at_risk, event), each [m, k, h]: the person-periods of a discrete hazard.
 
     Interval i runs from the horizon before it to horizon i, its end included. A censored life is at
-    risk only in intervals it was seen to the end of.
+    risk only in intervals it was seen to the end of. No life is, failed or not, in intervals that
+    the end of knowledge cuts: else, of the last rows, only failures would be told.
     """
     upper = np.asarray(horizons_h, dtype=float)
     lower = np.r_[0.0, upper[:-1]]
-    left, is_failed = hours[..., None], failed[..., None]
-    event = is_failed & (left > lower) & (left <= upper)
-    at_risk = np.where(is_failed, left > lower, left >= upper)
-    return at_risk, event
+    left, failed = result.hours[..., None], result.failed[..., None]
+    event = failed & (left > lower) & (left <= upper)
+    at_risk = np.where(failed, left > lower, left >= upper)
+    return at_risk & (result.watched_h[:, None, None] >= upper), event
 
 
 def _by_device(device: NDArray[np.int64]) -> list[tuple[int, NDArray[np.int64]]]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from models.aim import Aim
     from models.backtest import Judgement
     from models.failure import FailureModel
     from models.features import Rows
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 GRID = tuple(float(p) for p in np.round(np.linspace(0.05, 0.95, 19), 2))
-ENOUGH = 10
-"""Failures in the later slices from which a component gets a threshold of its own."""
+MANY = 30
+"""Failures held out from which the best threshold is searched for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +43,8 @@ class LaterSlice:
 def calibrated(model: FailureModel, late: Sequence[LaterSlice]) -> FailureModel:
     """Return the model with its hazards recalibrated on the later slices."""
     logit = np.concatenate([s.logit for s in late])
-    hours = np.concatenate([s.result.hours for s in late])
-    failed = np.concatenate([s.result.failed for s in late])
-    at_risk, event = intervals(hours, failed, model.horizons_h)
+    told = [intervals(s.result, model.horizons_h) for s in late]
+    at_risk, event = (np.concatenate(each) for each in zip(*told, strict=True))
     h = len(model.horizons_h)
     flat = logit.reshape(-1, h)
     each = np.full(len(flat), min(1.0, model.spec.step_ms / (24 * HOUR_MS)))
@@ -53,27 +53,36 @@ def calibrated(model: FailureModel, late: Sequence[LaterSlice]) -> FailureModel:
 
 
 def choose(
-    model: FailureModel, late: Sequence[LaterSlice], history: History
+    model: FailureModel,
+    late: Sequence[LaterSlice],
+    history: History,
+    *,
+    aim: Aim,
 ) -> tuple[tuple[float, ...], dict[str, Any]]:
     """Return a threshold per component and the figures of the later slices.
 
-    The best F1 of orders opened by the policy; of thresholds equally good the middle one in
+    The best F-measure of orders opened by the policy; of thresholds equally good the middle one in
     log-odds, for it leaves room on both sides. A component with few failures there takes the
-    threshold of all components together.
+    threshold of all components together. Where all have few, searching would fit chance: then the
+    threshold that is best for calibrated probabilities, F / (1 + weight^2) with the best F reached
+    (Lipton, Elkan & Naryanaswamy, ECML 2014).
     """
     candidates = [c for s in late for c in candidates_of(model, s, history.devices)]
     names = model.spec.components
-    shared, pooled = _best(candidates, names, history, late, model)
-    own = {name: _own(name, candidates, history, late, model) for name in names}
+    shared, pooled = _best(candidates, names, history, late, aim)
+    own = {name: _own(name, candidates, history, late, aim) for name in names}
     chosen = tuple(own[name] or shared for name in names)
     return chosen, {"later_slices": asdict(pooled), "calibration": asdict(model.calibration)}
 
 
 def candidates_of(model: FailureModel, part: LaterSlice, devices: Sequence[str]) -> list[Candidate]:
-    """Return the forecasts of a slice that any threshold of the grid could open, by time."""
+    """Return the forecasts of a slice that any threshold of the grid could open, by time.
+
+    A part that has failed and waits for its replacement opens nothing.
+    """
     p = hazard.cumulative(part.logit, model.calibration)
     p = p[:, :, model.horizons_h.index(model.order_horizon_h)]
-    row, k = np.nonzero(p >= GRID[0])
+    row, k = np.nonzero((p >= GRID[0]) & ((part.result.hours > 0) | part.result.failed))
     order = np.argsort(part.rows.ts_ms[row], kind="stable")
     return [
         Candidate(
@@ -92,11 +101,11 @@ def _own(
     candidates: Sequence[Candidate],
     history: History,
     late: Sequence[LaterSlice],
-    model: FailureModel,
+    aim: Aim,
 ) -> float | None:
     mine = [c for c in candidates if c.component == name]
-    best, figures = _best(mine, (name,), history, late, model)
-    return best if figures.failures >= ENOUGH else None
+    best, figures = _best(mine, (name,), history, late, aim)
+    return best if figures.failures >= MANY else None
 
 
 def _best(
@@ -104,12 +113,14 @@ def _best(
     names: Sequence[str],
     history: History,
     late: Sequence[LaterSlice],
-    model: FailureModel,
+    aim: Aim,
 ) -> tuple[float, Judgement]:
-    figures = [_judged(candidates, names, history, late, model, t) for t in GRID]
-    score = np.array([_f1(f) for f in figures])
+    figures = [_judged(candidates, names, history, late, aim, t) for t in GRID]
+    score = np.array([_f_measure(f, aim.recall_weight) for f in figures])
     best = np.flatnonzero(score >= score.max() - 1e-9)
     middle = int(best[len(best) // 2])
+    if figures[middle].failures < MANY:
+        return float(score.max()) / (1.0 + aim.recall_weight**2), figures[middle]
     return GRID[middle], figures[middle]
 
 
@@ -118,28 +129,29 @@ def _judged(
     names: Sequence[str],
     history: History,
     late: Sequence[LaterSlice],
-    model: FailureModel,
+    aim: Aim,
     threshold: float,
 ) -> Judgement:
     opened = open_orders(
         candidates,
         dict.fromkeys(names, threshold),
         happened(history, history.replacements),
-        model.order_horizon_h,
+        aim.right_within_h,
     )
     return judge(
         [order for order, _ in opened],
         [f for f in happened(history, history.failures) if f.component in names],
         since_ms=min(int(s.rows.ts_ms.min()) for s in late if len(s.rows)),
         until_ms=history.until_ms,
-        horizon_h=model.order_horizon_h,
+        horizon_h=aim.right_within_h,
         devices=len(history.devices),
     )
 
 
-def _f1(figures: Judgement) -> float:
+def _f_measure(figures: Judgement, beta: float) -> float:
+    """Van Rijsbergen's F: recall counts `beta` times as much as precision."""
     p, r = figures.precision.value, figures.event_recall.value
-    return 2 * p * r / (p + r) if p + r > 0 else 0.0
+    return (1 + beta**2) * p * r / (beta**2 * p + r) if p + r > 0 else 0.0
 
 
 def happened(history: History, marks: Any) -> list[Failure]:  # noqa: ANN401

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +9,12 @@ import joblib
 import numpy as np
 
 from foremend.errors import ForemendError
-from models import hazard, thresholds
+from models import hazard, slices, thresholds
 from models.failure import FailureModel
-from models.fitting import FEW, Fitted, TrainingPlan, fit_until
+from models.fitting import FEW, Fitted, TrainingPlan, fit
 from models.history import rows_of
 from models.labels import outcomes
+from models.slices import HeldOut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,14 +23,10 @@ if TYPE_CHECKING:
 
     from models.features import Rows
     from models.history import History
+    from models.slices import Slice
 
     Floats = NDArray[np.float64]
     Progress = Callable[[str, int, int], None]
-
-CUTS = (0.5, 0.75)
-"""Shares of the failures after which the model is judged on what follows, inside training."""
-CUTS_OF_FEW = (0.6, 0.7, 0.8, 0.9)
-"""The same with few failures: a model of half of them says little of the model of all."""
 
 
 class TooFewFailures(ForemendError):
@@ -55,8 +51,8 @@ def _quiet(stage: str, done: int, total: int) -> None:
 def train(history: History, plan: TrainingPlan, *, progress: Progress = _quiet) -> TrainedModel:
     """Return the model that a history teaches, with its thresholds chosen inside that history.
 
-    The model is fitted several times: on what came before cuts in time, to be judged on what
-    followed each (calibration and thresholds come from there), and at last on everything.
+    The model is fitted several times: on parts, to be judged on what each held out (calibration and
+    thresholds come from there), and at last on everything.
     Raises `TooFewFailures`.
     """
     progress("features", 0, 1)
@@ -69,24 +65,17 @@ def train_rows(
     rows: Rows, history: History, plan: TrainingPlan, *, progress: Progress = _quiet
 ) -> TrainedModel:
     """Return the model taught by rows already made of this history."""
-    failed = np.sort(history.failures.ts_ms)
-    if len(failed) < plan.min_failures:
+    if len(history.failures) < plan.min_failures:
         raise TooFewFailures
-    shares = CUTS_OF_FEW if len(failed) < FEW else CUTS
-    cuts = [int(failed[int(share * len(failed))]) for share in shares] + [history.until_ms]
-    work = [joblib.delayed(fit_until)(rows, history.told_by(cut), cut, plan) for cut in cuts]
-    fitted: list[Fitted] = []
-    for done in joblib.Parallel(n_jobs=plan.jobs, return_as="generator")(work):
-        fitted.append(done)
-        progress("fit", len(fitted), len(work))
-    draft = [_model(history, f, plan) for f in fitted]
+    parts = _parts(rows, history, plan)
+    fitted = _fitted(rows, history, parts, plan, progress)
     late = [
-        _later(draft[i], rows, history, cut, end)
-        for i, (cut, end) in enumerate(itertools.pairwise(cuts))
+        _judging(_model(history, f, plan), rows, history, part)
+        for f, part in zip(fitted[:-1], parts, strict=True)
     ]
     progress("calibrate", 0, 1)
-    final = thresholds.calibrated(draft[-1], late)
-    chosen, metrics = thresholds.choose(final, late, history)
+    final = thresholds.calibrated(_model(history, fitted[-1], plan), late)
+    chosen, metrics = thresholds.choose(final, late, history, aim=plan.aim)
     progress("calibrate", 1, 1)
     model = replace(final, thresholds=chosen)
     names = history.spec.components
@@ -100,11 +89,32 @@ def train_rows(
     )
 
 
-def _later(
-    model: FailureModel, rows: Rows, history: History, cut: int, end: int
+def _parts(rows: Rows, history: History, plan: TrainingPlan) -> list[Slice]:
+    if plan.held_out is HeldOut.DEVICES:
+        return slices.devices(rows, history, seed=plan.seed)
+    return slices.later(rows, history, few=len(history.failures) < FEW)
+
+
+def _fitted(
+    rows: Rows, history: History, parts: list[Slice], plan: TrainingPlan, progress: Progress
+) -> list[Fitted]:
+    """Fit each part, and at last everything."""
+    everything = np.ones(len(rows), dtype=bool)
+    asked = [(part.fit, part.until_ms) for part in parts] + [(everything, history.until_ms)]
+    work = [
+        joblib.delayed(fit)(rows.where(kept), history.told_by(until), plan) for kept, until in asked
+    ]
+    fitted: list[Fitted] = []
+    for done in joblib.Parallel(n_jobs=plan.jobs, return_as="generator")(work):
+        fitted.append(done)
+        progress("fit", len(fitted), len(work))
+    return fitted
+
+
+def _judging(
+    model: FailureModel, rows: Rows, history: History, part: Slice
 ) -> thresholds.LaterSlice:
-    kept = (rows.ts_ms > cut) & (rows.ts_ms <= end)
-    some = type(rows)(device=rows.device[kept], ts_ms=rows.ts_ms[kept], values=rows.values[kept])
+    some = rows.where(part.judge)
     result = outcomes(some, history)
     return thresholds.LaterSlice(rows=some, logit=model.logits(some.values), result=result)
 

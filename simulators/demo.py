@@ -1,7 +1,8 @@
 """The fleet that `foremend up` shows: 12 printers and 4 machines with a schedule of first faults.
 
-Eight faults on eight devices fail between hours 27 and 60; the other eight devices stay well until
-then. From hour 60 on faults are random, for ever.
+After a day or more in which every device only shows what is usual for it, eight faults begin on
+eight devices and fail between hours 63 and 110; the other eight devices stay well until then. As
+in the field it is old parts that go. From hour 120 on faults are random, for ever.
 """
 
 from __future__ import annotations
@@ -18,11 +19,15 @@ from simulators.steps import FaultPlan, ScheduledFault
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from simulators.fleets import AnyFleet
+
 PRINTERS: Final = tuple(f"printer-{i:02d}" for i in range(1, 13))
 MACHINES: Final = tuple(f"machine-{i:02d}" for i in range(1, 5))
-QUIET_UNTIL_H: Final = 60.0
-_DUE_H: Final = (28.0, 32.5, 37.0, 41.0, 45.0, 49.0, 53.0, 57.0)
+QUIET_UNTIL_H: Final = 120.0
+_DUE_H: Final = (64.0, 70.0, 76.0, 82.0, 88.0, 94.0, 101.0, 108.0)
 """When the scheduled faults fail, within an hour."""
+_GROWTH_H: Final = (24.0, 32.0)
+"""How long a scheduled fault grows, at least and at most."""
 _PRINTER_FAULTS: Final = (
     "hotend_heater", "hotend_thermistor", "nozzle", "part_fan", "belt_x", "psu",
 )  # fmt: skip
@@ -44,9 +49,12 @@ def plans(seed: int) -> Plans:
     """
     rng = np.random.Generator(np.random.PCG64([seed, 0xDE]))
     dues = [due + rng.uniform(-1.0, 1.0) for due in _DUE_H]
-    printers = _pick(PRINTERS, 6, rng)
     worn = ("hotend_fan", *_pick(_PRINTER_FAULTS, 5, rng))
-    pumps, torn = _pick(MACHINES, 2, rng), _pick(_MACHINE_FAULTS, 2, rng)
+    torn = _pick(_MACHINE_FAULTS, 2, rng)
+    calm = FaultPlan(hazard_scale=PRINTER_HASTE, random_from_h=None)
+    printers = _oldest(PrinterFleet(names=PRINTERS, seed=seed, plan=calm), worn)
+    calm = FaultPlan(hazard_scale=MACHINE_HASTE, random_from_h=None)
+    pumps = _oldest(MachineFleet(names=MACHINES, seed=seed, plan=calm), torn)
     pump_slots = (2, 5)
     printer_dues = [due for slot, due in enumerate(dues) if slot not in pump_slots]
     machine_dues = [dues[slot] for slot in pump_slots]
@@ -54,6 +62,20 @@ def plans(seed: int) -> Plans:
         printers=_plan(PRINTER_HASTE, printers, worn, printer_dues, rng),
         machines=_plan(MACHINE_HASTE, pumps, torn, machine_dues, rng),
     )
+
+
+def _oldest(fleet: AnyFleet, parts: Sequence[str]) -> tuple[str, ...]:
+    """Choose for each part the device, a different one each time, that carries the oldest."""
+    chosen: list[int] = []
+    for part in parts:
+        left = [i for i in range(len(fleet.names)) if i not in chosen]
+        chosen.append(min(left, key=lambda i: _installed_ms(fleet, i, part)))
+    return tuple(fleet.names[i] for i in chosen)
+
+
+def _installed_ms(fleet: AnyFleet, device: int, part: str) -> int:
+    fitted = {c.instance: c.installed_at_ms for c in fleet.components(device)}
+    return fitted[part] or 0
 
 
 def _pick(options: Sequence[str], count: int, rng: np.random.Generator) -> tuple[str, ...]:
@@ -67,10 +89,10 @@ def _plan(
     dues: Sequence[float],
     rng: np.random.Generator,
 ) -> FaultPlan:
-    """Schedule one fault for each device, growing for 23 to 36 hours before it is due."""
+    """Schedule one fault for each device, growing for a day or more before it is due."""
     scheduled = []
     for device, part, due in zip(devices, parts, dues, strict=True):
-        growth = float(rng.uniform(23.0, min(36.0, due - 3.0)))
+        growth = float(rng.uniform(*_GROWTH_H))
         fault = ScheduledFault(
             device=device, component=part, onset_h=due - growth, hours_to_failure=growth
         )

@@ -70,7 +70,7 @@ def up(
     run_for: Annotated[
         str | None, typer.Option("--for", help="stop so long after the first frame, as in 60s")
     ] = None,
-    scale: Annotated[float, typer.Option(help="simulated seconds in one second")] = 3600.0,
+    scale: Annotated[float, typer.Option(help="simulated seconds in one second")] = 7200.0,
     seed: Annotated[int, typer.Option(help="of the simulated fleet")] = 7,
     histories: Annotated[
         int, typer.Option(help="simulated histories to train on where there is no model")
@@ -144,7 +144,7 @@ def api() -> None:
 @app.command()
 def simulate(
     *,
-    scale: Annotated[float, typer.Option(help="simulated seconds in one second")] = 3600.0,
+    scale: Annotated[float, typer.Option(help="simulated seconds in one second")] = 7200.0,
     seed: Annotated[int, typer.Option(help="of units and faults")] = 7,
 ) -> None:
     """Stand in for a fleet and its people: real agents, simulated devices and repairs."""

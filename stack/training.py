@@ -61,7 +61,7 @@ def train_simulated(
     url = settings.database_url.get_secret_value()
     if not url:
         raise ConfigurationError("training needs FOREMEND_DATABASE_URL, to register the models")
-    console = Console(stderr=True)
+    console = Console(stderr=True, soft_wrap=True)
     # Told to end, it ends as at Ctrl-C: the processes that train with it end too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     missing = _without_model(url)

@@ -34,7 +34,7 @@ class Options:
     postgres_port: int = 0
     broker_port: int = 0
     tenant: str = "demo"
-    scale: float = 3600.0
+    scale: float = 7200.0
     seed: int = 7
     histories: int = 400
     for_s: float | None = None

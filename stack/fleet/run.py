@@ -57,7 +57,7 @@ class FleetConfig:
     """Each device's own broker password."""
     api_url: str
     crew_token: str
-    scale: float = 3600.0
+    scale: float = 7200.0
     """Simulated seconds in a wall second."""
     seed: int = 7
 
@@ -132,7 +132,7 @@ class Fleet:
 async def run(config: FleetConfig, stop: asyncio.Event) -> None:
     """Run the fleet until told to stop; leaves with all on disk and, if it can, delivered."""
     async with AsyncExitStack() as stack:
-        fleet = await _compose(config, stack)
+        fleet = await composed(config, stack)
         agents_stop = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             for name, agent in fleet.agents.items():
@@ -156,7 +156,8 @@ async def _deliver(fleet: Fleet) -> None:
         _log.info("left before the last acknowledgement")
 
 
-async def _compose(config: FleetConfig, stack: AsyncExitStack) -> Fleet:
+async def composed(config: FleetConfig, stack: AsyncExitStack) -> Fleet:
+    """Make the fleet from what is kept of it; its agents are still to be run."""
     world = open_world(config.folder / "world.msgpack", config.seed)
     counters = config.folder / "counters.json"
     if counters.exists():
