@@ -35,7 +35,7 @@ ONE_IN_TEN = 8.5
 TEN_TIMES_RARER = 5.0
 """See `scored`."""
 TAIL_SHARE = 0.02
-TAIL_LEAST = 30.0
+TAIL_LEAST = 20.0
 """The extrapolated tail holds this share of the values, and at least so many of them."""
 
 _BINS = np.arange(len(EDGES), dtype=np.int8)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from models.anomaly.levels import independence
 from models.anomaly.prior import CohortPrior, empty_prior
 from models.anomaly.scorer import FleetScorer
 from models.anomaly.spec import Floats, Ints, ScorerSpec
@@ -101,6 +102,10 @@ def _with_levels(prior: CohortPrior, spec: ScorerSpec, state: ScorerState) -> Co
     wander = _median(levels[:, :, SPREAD], enough)
     step = _median(levels[:, :, STEP], enough)
     pairs = state.pairs[: state.used]
+    counts = levels[:, :, COUNT].sum(axis=0)
+    weight = np.where(enough.any(axis=0), _weight(spec, counts, wander, step, between), 0.0)
+    worth = independence(levels[:, :, STEP], levels[:, :, SPREAD])
+    independent = (levels[:, :, COUNT] * worth).sum(axis=0)
     return replace(
         prior,
         centre=centre,
@@ -108,21 +113,25 @@ def _with_levels(prior: CohortPrior, spec: ScorerSpec, state: ScorerState) -> Co
         between=between,
         step=step,
         wander=_median(levels[:, :, WANDER], enough),
-        weight=np.where(enough.any(axis=0), _weight(spec, wander, step, between), 0.0),
+        weight=weight,
+        independent=np.minimum(weight, independent),
         correlation=_correlation(pairs, len(spec.channels)),
         cadence_s=float(np.median(state.cadence[: state.used])) if state.used else 0.0,
     )
 
 
-def _weight(spec: ScorerSpec, spread: Floats, step: Floats, between: Floats) -> Floats:
+def _weight(
+    spec: ScorerSpec, counts: Floats, spread: Floats, step: Floats, between: Floats
+) -> Floats:
     """n0: own frames after which a device's own mean is as good a guess as the cohort's.
 
     A mean of n frames is off by spread² / (n r), r as in `levels.blended`; the cohort's centre is
-    off by between².
+    off by between². It is never worth more frames than it was fitted on.
     """
     ratio = np.minimum(0.5 * (step / np.maximum(spread, 1e-12)) ** 2, 1.0)
     noise = spread**2 / np.maximum(ratio, 1e-6)
-    return np.clip(noise / np.maximum(between**2, 1e-12), spec.warm_up, HEAVIEST)
+    most = np.clip(counts, spec.warm_up, HEAVIEST)
+    return np.clip(noise / np.maximum(between**2, 1e-12), spec.warm_up, most)
 
 
 def _correlation(pairs: npt.NDArray[np.float32], channels: int) -> Floats:

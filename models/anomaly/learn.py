@@ -13,6 +13,9 @@ from models.anomaly.versions import PriorVersions
 from models.anomaly.view import SUSPECT, Frames, View, stilled
 from models.calibration import AlarmState
 
+SETTLED_FRAMES = 128
+"""Values from before a device's first so many frames count for half: its baselines moved yet."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Permit:
@@ -87,6 +90,9 @@ def _learn_tables(state: ScorerState, slots: Ints, judged: Judgement, permit: Pe
     head = state.head[at]
     due = state.pending[at, head]
     kinds = state.tails.shape[1]
+    settled = at[state.seen[at] == SETTLED_FRAMES]
+    state.tails[settled] >>= 1
+    state.climbs[settled] >>= 1
     state.tails[at] = calibration.added(state.tails[at], due[:, :kinds])
     state.climbs[at] = calibration.added(state.climbs[at], due[:, kinds:])
     state.pending[at, head] = calibration.binned(_newest(judged)[rows])

@@ -41,6 +41,7 @@ class PriorRows:
     step: Floats
     wander: Floats
     weight: Floats
+    independent: Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +73,10 @@ def blended(centre: Floats, levels: Floats, prior: PriorRows) -> Baseline:
     floor = RESOLUTION * np.abs(middle) + _TINY
     wander = count * levels[:, WANDER] + prior.weight * prior.wander + USUAL_FRAMES * USUAL_WANDER
     wander /= frames + USUAL_FRAMES
-    independent = count * independence(step, spread) + prior.weight
+    independent = count * independence(step, spread) + prior.independent
     scale = np.maximum(residual, floor)
-    # The centre itself is uncertain, and what it is off by does not average out.
-    unsure = (rest * prior.between / scale) ** 2 + own**2 / np.maximum(independent, 1.0)
+    # How far this device is from its cohort does not average out.
+    unsure = (rest * prior.between / scale) ** 2
     return Baseline(
         centre=middle,
         spread=scale,

@@ -44,6 +44,8 @@ class CohortPrior:
     """[p, c] standard deviation of the running mean of standardised residuals."""
     weight: Floats
     """[p, c] n0: frames that this prior counts for; 0 where nothing is known."""
+    independent: Floats
+    """[p, c] independent frames from which the level is known; a slow channel shows few."""
     correlation: Floats
     """[c, c] covariance of standardised residuals within a device."""
     slope: Floats
@@ -116,6 +118,7 @@ def empty_prior(spec: ScorerSpec) -> CohortPrior:
         step=np.zeros(shape),
         wander=np.zeros(shape),
         weight=np.zeros(shape),
+        independent=np.zeros(shape),
         correlation=np.eye(shape[1]),
         slope=np.zeros((shape[0], ambient, shape[1])),
         ambient=np.zeros((shape[0], ambient)),

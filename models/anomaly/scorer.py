@@ -196,6 +196,7 @@ def _blank(rows: int, channels: int) -> Scores:
         known=np.zeros(rows, np.bool_),
         threshold=np.zeros(rows),
         anomalous=np.zeros(rows, np.bool_),
+        announced=np.zeros(rows, np.bool_),
         alarm=np.zeros(rows, np.bool_),
         top_channel=np.full(rows, -1, np.int64),
         contributions=np.zeros((rows, channels), np.float32),

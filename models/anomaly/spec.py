@@ -29,7 +29,7 @@ class ScorerSpec:
     """Channels that the surroundings drive; a prior's slopes take their effect out of the rest."""
     refractory_s: float = 6 * 3600.0
     """After an alarm a device raises no other for this long."""
-    odd_share: float = 0.002
+    odd_share: float = 0.003
     """The anomalous state begins at what this share of a healthy device's frames reaches, or at the
     budget's threshold if that is lower; an alarm is raised only beyond the threshold."""
     leave: float = 1.0
@@ -78,6 +78,8 @@ class Scores:
     """[n] the score at which the alarm budget says to act."""
     anomalous: Bools
     """[n] the device's state after this row, with hysteresis."""
+    announced: Bools
+    """[n] the state has raised its alarm, on this row or before."""
     alarm: Bools
     """[n] true only on the row where an alarm is to be raised."""
     top_channel: Ints

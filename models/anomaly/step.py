@@ -27,11 +27,11 @@ def step(state: ScorerState, priors: PriorVersions, setting: Setting, frames: Fr
         ts_ms=frames.ts_ms,
     )
     learn(state, priors, frames, view, found, after, float(setting.spec.memory))
-    return _answer(view, found, limits.alarm, after.anomalous, alarm)
+    return _answer(view, found, limits.alarm, after, alarm)
 
 
 def _answer(
-    view: View, found: Judgement, threshold: Floats, anomalous: Bools, alarm: Bools
+    view: View, found: Judgement, threshold: Floats, after: calibration.AlarmState, alarm: Bools
 ) -> Scores:
     shares = evidence.shares(found.evidence.parts, found.log_tails)
     contributions = shares * found.score[:, None]
@@ -39,7 +39,8 @@ def _answer(
         score=found.score,
         known=found.known,
         threshold=threshold,
-        anomalous=anomalous,
+        anomalous=after.anomalous,
+        announced=after.announced,
         alarm=alarm,
         top_channel=np.where(found.known, contributions.argmax(axis=1), -1),
         contributions=contributions.astype(np.float32),

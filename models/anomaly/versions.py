@@ -19,7 +19,7 @@ class PriorVersions:
 
     index: dict[int, int]
     levels: Floats
-    """[v, p, 6, c] the fields of `PriorRows` in their order."""
+    """[v, p, 7, c] the fields of `PriorRows` in their order."""
     correlation: Floats
     slope: Floats
     ambient: Floats

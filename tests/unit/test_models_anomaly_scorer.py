@@ -1,5 +1,7 @@
 """What the fleet scorer says of simulated devices."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -90,7 +92,7 @@ def test_the_channel_at_fault_comes_first(channel: int, kind: str) -> None:
 def test_a_lasting_shift_raises_one_alarm_and_is_not_learnt() -> None:
     values = healthy(3, 6, 700)
     values[400:, :, 1] += 1.5
-    out = scored(FleetScorer(SPEC), values)
+    out = scored(FleetScorer(replace(SPEC, refractory_s=0.0)), values)
     alarms = out.alarm.reshape(700, 6)
     assert (alarms[400:].sum(axis=0) == 1).all()
     assert (alarms[400:430].sum(axis=0) == 1).all()
