@@ -97,8 +97,8 @@ def logits(bags: Sequence[Any], x: Floats, intervals: int) -> Floats:
     )
     with threadpool_limits(limits=1):
         raw = [np.asarray(trees.decision_function(stacked), dtype=float) for trees in bags]
-    mean: Floats = np.clip(np.mean(raw, axis=0), -MAX_LOGIT, MAX_LOGIT)
-    return mean.reshape(len(x), intervals)
+    mean = np.clip(np.mean(raw, axis=0), -MAX_LOGIT, MAX_LOGIT)
+    return np.asarray(mean, dtype=float).reshape(len(x), intervals)
 
 
 def cumulative(logit: Floats, calibration: Calibration) -> Floats:

@@ -54,6 +54,10 @@ class Rows:
     def __len__(self) -> int:
         return len(self.device)
 
+    def where(self, kept: NDArray[np.bool_]) -> Rows:
+        """Return those that are kept."""
+        return Rows(device=self.device[kept], ts_ms=self.ts_ms[kept], values=self.values[kept])
+
     @staticmethod
     def joined(parts: Sequence[Rows], width: int) -> Rows:
         """All parts one after another; no parts make no rows."""
