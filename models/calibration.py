@@ -50,9 +50,11 @@ def binned(values: Floats) -> npt.NDArray[np.uint8]:
 def added(table: Counts, bins: npt.NDArray[np.uint8]) -> Counts:
     """Add one value [...], as `binned`, to each table [..., b]."""
     here = bins.astype(np.int8)[..., None]
-    grown = table + (_BINS[: table.shape[-1]] <= here)
-    full = grown[..., :1] >= CAPACITY
-    return np.where(full, grown >> 1, grown).astype(np.uint16)
+    grown: Counts = table + (_BINS[: table.shape[-1]] <= here)
+    full = grown[..., 0] >= CAPACITY
+    if full.any():
+        grown[full] >>= 1
+    return grown
 
 
 def log_tail(table: Counts, values: Floats) -> Floats:

@@ -88,7 +88,7 @@ class Evidence:
 
 
 def gathered(
-    frame: Deviations, motion: Floats, wander: Floats, climbs: Floats, precision: Floats
+    frame: Deviations, motion: Floats, wander: Floats, climbs: Floats, precision: Floats32
 ) -> Evidence:
     """Work out the five statistics of each frame in the order of `state.STATISTICS`.
 
@@ -113,9 +113,9 @@ def gathered(
     return Evidence(statistics=np.stack(figures, axis=1), parts=np.stack(parts, axis=1))
 
 
-def _mahalanobis(z: Floats, precision: Floats) -> tuple[Floats, Floats]:
+def _mahalanobis(z: Floats, precision: Floats32) -> tuple[Floats, Floats]:
     """Z' P z, and what it falls by when one channel is left out: (P z)_i² / P_ii."""
-    weighed = (precision * z[:, :, None]).sum(axis=1)
+    weighed = (precision * z.astype(np.float32)[:, :, None]).sum(axis=1).astype(np.float64)
     distance = np.maximum((weighed * z).sum(axis=1), 0.0)
     diagonal = np.diagonal(precision, axis1=1, axis2=2)
     return distance, np.where(z != 0.0, weighed * weighed / diagonal, 0.0)
@@ -149,7 +149,7 @@ def precisions(pairs: Floats32, cohort: Floats) -> Floats32:
     """
     channels = cohort.shape[1]
     rows, columns = _triangle(channels)
-    own = unfolded(pairs[:, 1:], channels)
+    own = unfolded(pairs[:, 1:], channels).astype(np.float64)
     weight = pairs[:, 0].astype(np.float64)[:, None, None]
     pull = SHRINK_PER_CHANNEL * channels
     matrix = (weight * own + pull * cohort) / (weight + pull) + RIDGE * np.eye(channels)
@@ -158,9 +158,9 @@ def precisions(pairs: Floats32, cohort: Floats) -> Floats32:
     return np.asarray(matrix[:, rows, columns], np.float32)
 
 
-def unfolded(triangles: Floats32, channels: int) -> Floats:
+def unfolded(triangles: Floats32, channels: int) -> Floats32:
     """Make symmetric matrices [n, c, c] of their upper triangles [n, c (c + 1) / 2]."""
-    whole = triangles[:, _unfolding(channels)].astype(np.float64)
+    whole: Floats32 = triangles[:, _unfolding(channels)]
     return whole.reshape(len(triangles), channels, channels)
 
 

@@ -14,6 +14,7 @@ from models.anomaly.view import View
 from models.calibration import Counts, Limits
 
 CUSUM = STATISTICS.index("cusum")
+LIMIT_FRAMES = 16
 _USUAL_SUMS = calibration.usual_sums()
 
 
@@ -72,13 +73,25 @@ def _climbs(tables: Counts, heights: Floats) -> Floats:
     return np.where(ready, calibration.log_tail(tables, heights), np.nan)
 
 
-def limited(spec: ScorerSpec, sums: Counts, cadence_s: Floats) -> Limits:
-    """Tell at which scores each device's states change, by what it has reached so far."""
+def limited(
+    state: ScorerState, priors: PriorVersions, spec: ScorerSpec, slots: Ints, sums: Counts
+) -> Limits:
+    """Tell at which scores each device's states change, by what it has reached so far.
+
+    They are worked out anew after every so many frames of a device, and kept in its state.
+    """
+    due = state.seen[slots] % LIMIT_FRAMES == 0
+    if due.any():
+        own = state.cadence[slots[due]]
+        cadence_s = np.where(own > 0, own, priors.cadence_s[state.which[slots[due]]])
+        state.limits[slots[due]] = _limits(spec, sums[due], cadence_s)
+    alarm, enter = state.limits[slots].astype(np.float64).T
+    return Limits(enter=enter, leave=np.full(len(slots), spec.leave), alarm=alarm)
+
+
+def _limits(spec: ScorerSpec, sums: Counts, cadence_s: Floats) -> Floats:
+    """Scores [n, 2] that a device reaches as often as the budget, and as the odd share, allow."""
     chance = calibration.frame_chance(spec.alarms_per_week, cadence_s)
     odd = np.maximum(spec.odd_share, chance)
-    alarm, enter = calibration.quantiles(sums, -np.log(np.stack([chance, odd])))
-    return Limits(
-        enter=calibration.scored(enter),
-        leave=np.full(len(sums), spec.leave),
-        alarm=calibration.scored(alarm),
-    )
+    reached = calibration.quantiles(sums, -np.log(np.stack([chance, odd])))
+    return calibration.scored(reached).T

@@ -65,6 +65,7 @@ class ScorerState:
     prior: npt.NDArray[np.uint64]
     cadence: npt.NDArray[np.float64]
     seen: npt.NDArray[np.int64]
+    limits: npt.NDArray[np.float32]
     held: npt.NDArray[np.int64]
     calm: npt.NDArray[np.int16]
     phase: npt.NDArray[np.int16]
@@ -145,6 +146,7 @@ def _layout(channels: int, phases: int) -> dict[str, tuple[type[np.generic], tup
         "prior": (np.uint64, ()),
         "cadence": (np.float64, ()),
         "seen": (np.int64, ()),
+        "limits": (np.float32, (2,)),
         "held": (np.int64, ()),
         "calm": (np.int16, ()),
         "phase": (np.int16, ()),

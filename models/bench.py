@@ -1,0 +1,77 @@
+"""How fast and how large the fleet scorer is, beside river's half-space trees in the same run."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from river import anomaly
+
+from models.anomaly import FleetScorer, ScorerSpec
+
+RUNNING = 3
+STEP_MS = 60_000
+WARM = 160
+"""Frames of each device before the clock runs: until then there is less to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What was measured, on one core."""
+
+    devices: int
+    channels: int
+    channel_values_per_s: float
+    """Scored and learnt by the fleet scorer."""
+    river_hst_per_s: float
+    """Likewise by one half-space-trees detector per channel, as river would be used."""
+    ratio_river_hst: float
+    bytes_per_device: int
+    microseconds_per_wave_of_16: float
+    """What a wave of 16 devices costs, when there are no more."""
+
+
+def figures(devices: int = 1000, channels: int = 10, seconds: float = 3.0) -> Figures:
+    """Measure; each of the three parts takes about `seconds` of processor time."""
+    scorer, per_frame = _scorer_speed(devices, channels, seconds)
+    _, per_frame_of_few = _scorer_speed(16, channels, seconds)
+    river = _river_speed(seconds)
+    mine = channels / per_frame
+    return Figures(
+        devices=devices,
+        channels=channels,
+        channel_values_per_s=mine,
+        river_hst_per_s=river,
+        ratio_river_hst=mine / river,
+        bytes_per_device=scorer.bytes_per_device,
+        microseconds_per_wave_of_16=16e6 * per_frame_of_few,
+    )
+
+
+def _scorer_speed(devices: int, channels: int, seconds: float) -> tuple[FleetScorer, float]:
+    """The scorer, and processor seconds per frame once its tables are full enough to judge by."""
+    scorer = FleetScorer(ScorerSpec(channels=tuple(f"c{i}" for i in range(channels))))
+    slots = np.array([scorer.slot(device) for device in range(devices)])
+    noise = np.random.default_rng(0).normal(size=(64, devices, channels))
+    phase = np.full(devices, RUNNING)
+    spent, frame = 0.0, 0
+    while spent < seconds:
+        ts = np.full(devices, STEP_MS * (frame + 1))
+        values = noise[frame * 37 % 64] + 0.1 * noise[frame % 61]
+        start = time.process_time()
+        scorer.score(slots, ts, phase, values)
+        spent += (time.process_time() - start) * (frame >= WARM)
+        frame += 1
+    return scorer, spent / (devices * (frame - WARM))
+
+
+def _river_speed(seconds: float) -> float:
+    """Values per processor second of one detector on one channel."""
+    detector = anomaly.HalfSpaceTrees(seed=1)
+    values = np.random.default_rng(0).random(4096).tolist()
+    start, done = time.process_time(), 0
+    while time.process_time() - start < seconds:
+        for value in values[:256]:
+            detector.score_one({"c": value})
+            detector.learn_one({"c": value})
+        done += 256
+    return done / (time.process_time() - start)
