@@ -20,7 +20,7 @@ FORMAT: Final = 1
 T = TypeVar("T")
 
 
-class SnapshotRefused(ForemendError):  # noqa: N818 - names a state
+class SnapshotRefused(ForemendError):
     """This is not a snapshot of a simulated fleet that this version understands."""
 
     remedy = Remedy.REJECT
