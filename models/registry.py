@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -67,8 +68,12 @@ class Shelf(Protocol):
     def listed(self) -> list[Record]:
         """Give every version without its artefact, oldest first within a kind and cohort."""
 
-    def crown(self, version: str, *, replaces: str | None) -> None:
-        """Put a version in force and retire the one before; raises NotFound."""
+    def crown(self, version: str, *, remember: bool) -> None:
+        """Put a version in force and retire the one before, all or nothing; raises NotFound.
+
+        With `remember` the retired version is what a rollback goes back to; without, the version
+        keeps what it once replaced itself. A version already in force stays as it is.
+        """
 
 
 def seal(
@@ -76,7 +81,7 @@ def seal(
 ) -> Record:
     """Sign an artefact; the meta data gains the library versions it was made with."""
     sha256 = hashlib.sha256(artefact).hexdigest()
-    told = dict(meta) | {"libraries": libraries()}
+    told = _plain(dict(meta) | {"libraries": libraries()})
     text = signed_text(sha256=sha256, kind=kind, cohort=cohort, meta=told)
     return Record(
         version=_version(sha256),
@@ -119,10 +124,7 @@ def promote(shelf: Shelf, version: str) -> Record:
     Raises:
         NotFound: no such version.
     """
-    record = shelf.get(version)
-    standing = shelf.champion(record.kind, record.cohort)
-    if standing != version:
-        shelf.crown(version, replaces=standing)
+    shelf.crown(version, remember=True)
     return shelf.get(version)
 
 
@@ -136,14 +138,32 @@ def roll_back(shelf: Shelf, kind: str, cohort: str) -> Record:
     before = shelf.get(standing).replaces if standing else None
     if before is None:
         raise Conflict(f"no earlier {kind} model of {cohort} to go back to")
-    shelf.crown(before, replaces=None)
+    shelf.crown(before, remember=False)
     return shelf.get(before)
 
 
 def signed_text(*, sha256: str, kind: str, cohort: str, meta: Mapping[str, Any]) -> bytes:
     """Give the one spelling of what a signature covers."""
     told = {"sha256": sha256, "kind": kind, "cohort": cohort, "meta": meta}
-    return json.dumps(told, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    spelt = json.dumps(_plain(told), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return spelt.encode()
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON is of any type
+    """Give JSON's value as every store gives it back.
+
+    Keys are texts, whole numbers integers, and what is no number at all is nothing: a database
+    keeps 1e20 as an integer, no minus zero, and has no word for NaN.
+    """
+    if isinstance(value, dict):
+        return {str(key): _plain(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return None
+        return int(value) if value.is_integer() else value
+    return value
 
 
 def libraries() -> dict[str, str]:
@@ -199,13 +219,15 @@ class MemoryShelf:
         ordered = sorted(self._records.values(), key=lambda r: (r.kind, r.cohort))
         return [replace(r, artefact=b"") for r in ordered]
 
-    def crown(self, version: str, *, replaces: str | None) -> None:
+    def crown(self, version: str, *, remember: bool) -> None:
         """Put a version in force and retire the one before."""
         record = self.get(version)
         standing = self.champion(record.kind, record.cohort)
+        if standing == version:
+            return
         if standing is not None:
             self._records[standing] = replace(self._records[standing], stage="retired")
-        before = replaces or record.replaces
+        before = standing if remember and standing is not None else record.replaces
         self._records[version] = replace(record, stage="champion", replaces=before)
 
 
@@ -248,13 +270,17 @@ class PostgresShelf:
         """Give every version without its artefact."""
         return [_record(row) for row in self._connection.execute(_SQL["list"])]
 
-    def crown(self, version: str, *, replaces: str | None) -> None:
+    def crown(self, version: str, *, remember: bool) -> None:
         """Put a version in force and retire the one before."""
         record = self.get(version)
         asked = {"kind": record.kind, "cohort": record.cohort}
         with self._connection.transaction():
             self._connection.execute(_SQL["lock"], asked)
+            standing = self.champion(record.kind, record.cohort)
+            if standing == version:
+                return
             self._connection.execute(_SQL["retire"], asked)
+            replaces = standing if remember else None
             self._connection.execute(_SQL["crown"], {"version": version, "replaces": replaces})
 
 

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -62,9 +62,7 @@ def local_key(keys: Path, trusted: Path) -> SigningKey:
     file = keys / PRIVATE
     if not file.exists():
         _write(file, _pem(Ed25519PrivateKey.generate()), 0o600)
-    private = load_pem_private_key(file.read_bytes(), password=None)
-    if not isinstance(private, Ed25519PrivateKey):
-        raise ConfigurationError(f"{file} holds no Ed25519 key; move it away to have one made")
+    private = _private_key(file)
     key = SigningKey(private)
     trusted.mkdir(mode=0o700, parents=True, exist_ok=True)
     told = trusted / f"{key.kid}.pem"
@@ -76,8 +74,8 @@ def local_key(keys: Path, trusted: Path) -> SigningKey:
 
 def trusted_keys(folder: Path) -> Trusted:
     """Read every public key of a folder; none where there is no folder."""
-    keys = [load_pem_public_key(file.read_bytes()) for file in sorted(folder.glob("*.pem"))]
-    return {key_id(key): key for key in keys if isinstance(key, Ed25519PublicKey)}
+    keys = [_public_key(file) for file in sorted(folder.glob("*.pem"))]
+    return {key_id(key): key for key in keys}
 
 
 def verify(
@@ -97,6 +95,28 @@ def verify(
         raise SignatureRefused(
             f"the signature of key {kid} does not fit: this was changed"
         ) from None
+
+
+def _private_key(file: Path) -> Ed25519PrivateKey:
+    if file.stat().st_mode & 0o077:
+        raise ConfigurationError(f"{file} can be read by others: chmod 600 it, or make a new key")
+    try:
+        private = load_pem_private_key(file.read_bytes(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise ConfigurationError(f"{file} is no private key; move it away") from error
+    if not isinstance(private, Ed25519PrivateKey):
+        raise ConfigurationError(f"{file} holds no Ed25519 key; move it away to have one made")
+    return private
+
+
+def _public_key(file: Path) -> Ed25519PublicKey:
+    try:
+        public = load_pem_public_key(file.read_bytes())
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise ConfigurationError(f"{file} is no public key; move it away") from error
+    if not isinstance(public, Ed25519PublicKey):
+        raise ConfigurationError(f"{file} holds no Ed25519 key; move it away")
+    return public
 
 
 def _pem(private: Ed25519PrivateKey) -> bytes:

@@ -62,6 +62,13 @@ def test_what_is_put_comes_back_whole_and_as_a_shadow(shelf, key, trusted) -> No
     assert opened(shelf.get(put.version), trusted) == b"artefact"
 
 
+def test_every_number_in_what_is_told_keeps_its_signature(shelf, key, trusted) -> None:
+    told = {"big": 1e20, "small": 1e-7, "none": float("nan"), "flat": -0.0, "by": {3: (1, 2.5)}}
+    put = seal(b"artefact", kind="failure", cohort="toy", meta=told, key=key)
+    shelf.put(put)
+    assert opened(shelf.get(put.version), trusted) == b"artefact"
+
+
 def test_the_same_version_again_is_nothing(shelf, key) -> None:
     one = a_model(key, b"one")
     shelf.put(one)
@@ -122,7 +129,7 @@ def test_there_is_nothing_to_roll_back_to_before_a_second_model(shelf, key) -> N
 
 def test_versions_that_nobody_put_are_not_found(shelf) -> None:
     assert shelf.champion("failure", "toy") is None
-    for ask in (shelf.get, lambda v: shelf.crown(v, replaces=None)):
+    for ask in (shelf.get, lambda v: shelf.crown(v, remember=True)):
         with pytest.raises(NotFound, match="there is no model"):
             ask("0" * 12)
 
