@@ -63,6 +63,7 @@ def test_a_key_of_another_kind_is_refused_by_name(folders) -> None:
     other = generate_private_key(SECP256R1())
     pem = other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (keys / signing.PRIVATE).write_bytes(pem)
+    (keys / signing.PRIVATE).chmod(0o600)
     with pytest.raises(ConfigurationError, match=f"{signing.PRIVATE} holds no Ed25519 key"):
         signing.local_key(*folders)
 
