@@ -28,6 +28,7 @@ from api.admin import ensure_token
 from api.roles import Role
 from edge_agent.config import BrokerConfig
 from field_service.network import place, seed_network
+from foremend import ready
 from foremend.clock import to_datetime
 from foremend.db import EVERY_TENANT, connect, transaction
 from foremend.settings import Settings
@@ -131,10 +132,22 @@ class Child:
             self.process = subprocess.Popen(
                 (sys.executable, "-m", "stack", self.name),
                 cwd=PROJECT,
-                env=os.environ | self.environment,
+                env=os.environ | self.environment | {ready.VARIABLE: str(self.ready)},
                 stdout=sink,
                 stderr=sink,
             )
+
+    @property
+    def ready(self) -> Path:
+        return self.log.with_suffix(".ready")
+
+    async def serves(self) -> None:
+        """Wait until it says that it serves."""
+        async with asyncio.timeout(PATIENCE_S):
+            while ready.announced(self.ready) is None:
+                assert self.process is not None
+                assert self.process.poll() is None, self.log.read_text()
+                await asyncio.sleep(0.02)
 
     def kill(self) -> None:
         """End it as a power cut does."""
@@ -288,6 +301,8 @@ async def stage(
             scale=120.0,
         )
         world.keep(config.folder / "world.msgpack")
+        # What is said to a broker before ingest has ever subscribed is said again 30 s later.
+        await ingest.serves()
         fleet = await composed(config, stack)
         if wrong_box:
             fleet.desk = WrongBox(fleet.desk.client, TIMELINE, wrong_box)
