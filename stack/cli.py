@@ -79,9 +79,12 @@ def up(
     as_json: JsonOption = False,
 ) -> None:
     """Start the whole system here: database, broker, every service and a simulated fleet."""
-    from stack.up import Options
-    from stack.up import up as start
-
+    try:
+        from stack.up import Options
+        from stack.up import up as start
+    except KeyboardInterrupt:
+        typer.echo("total: stopped before anything was started", err=as_json)
+        return
     options = Options(
         data_dir=data_dir,
         api_port=api_port,
@@ -94,7 +97,12 @@ def up(
         for_s=None if run_for is None else seconds(run_for),
         fleet=fleet,
     )
-    summary = start(options, lambda line: typer.echo(line, err=as_json))
+    try:
+        summary = start(options, lambda line: typer.echo(line, err=as_json))
+    except KeyboardInterrupt:
+        # It came before the supervisor listened for it.
+        typer.echo("total: stopped before anything was started", err=as_json)
+        return
     typer.echo(f"total: {summary.line()}", err=as_json)
     if as_json:
         typer.echo(summary.json())
