@@ -17,6 +17,7 @@ from models.fitting import TrainingPlan
 from models.scoring.store import announce
 from models.training import train
 from simulators.histories import histories as simulate
+from stack.fleet.world import STEP_S
 from stack.histories import as_history, failure_modes
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ def _trained(
             course.seed,
             printers=course.histories - machines if FAMILIES[0] in wanted else 0,
             machines=machines if FAMILIES[1] in wanted else 0,
+            step_s=STEP_S,
             progress=_reporter(progress, "simulating"),
         ):
             source = {"simulated": len(simulated.names), "seed": course.seed}

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
 from foremend.clock import to_ms
 from foremend.errors import Unavailable
 from stack.fleet.crew import Standing
+
+if TYPE_CHECKING:
+    from foremend.clock import Millis
 
 OPEN: Final = ("offered", "accepted", "parts_pending", "in_progress")
 _TOO_LATE: Final = frozenset({404, 409, 412})
@@ -34,6 +37,16 @@ class OrderDesk:
         params = {"state": OPEN, "limit": 100, "timeline": self.timeline}
         told = await self._ask("GET", "/api/v1/work-orders", params=params)
         return [_standing(row) for row in (told or {}).get("items", ())]
+
+    async def scored_ms(self) -> Millis | None:
+        """Say up to when the timeline is scored; None before the first hour is.
+
+        Raises:
+            Unavailable: the API does not answer.
+        """
+        told = await self._ask("GET", "/api/v1/summary", params={"timeline": self.timeline})
+        at = (told or {}).get("scored_at")
+        return None if at is None else to_ms(datetime.fromisoformat(at))
 
     async def move(self, order: Standing, action: str, **params: object) -> bool:
         """Move an order; False where somebody was faster. The same move twice is made once.

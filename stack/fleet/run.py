@@ -73,10 +73,14 @@ class Fleet:
     desk: OrderDesk
     truth: TruthFile
     _behind_s: float = 0.0
+    _waits: bool = False
+    """Whether simulated time stands still until scoring has caught up."""
     _kits: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     async def tick(self, wall_s: float) -> None:
         """Let so much wall time pass: step, then push what every device says."""
+        if self._waits:
+            return
         due = (wall_s + self._behind_s) * self.config.scale / STEP_S
         steps = min(math.floor(due), MOST_STEPS)
         self._behind_s = (due - steps) * STEP_S / self.config.scale if steps < MOST_STEPS else 0.0
@@ -93,7 +97,9 @@ class Fleet:
                 await self.sources[name].push(*items)
 
     async def work(self) -> None:
-        """Let the crew do what is due."""
+        """Let the crew do what is due, and time go on where it is scored in time."""
+        scored_ms = await self.desk.scored_ms()
+        self._waits = crew.runs_ahead(self.world.now_ms, scored_ms, self.world.begun_ms)
         for order in await self.desk.open_orders():
             decision = crew.decide(order, self.world.now_ms)
             if decision.deed is crew.Deed.FIT:
