@@ -29,7 +29,6 @@ QUIET_SHARE = 1200
 MAX_QUIET = 40_000
 FEW = 60
 """Failures under which only the core evidence is weighed, by many bags of trees."""
-BAGS_OF_FEW = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +50,7 @@ class TrainingPlan:
     jobs: int = 2
     failure_modes: tuple[tuple[str, str], ...] = ()
     held_out: HeldOut = HeldOut.LATER
+    bags_of_few: int = 8
 
     @property
     def aim(self) -> Aim:
@@ -109,7 +109,7 @@ def _fit(
     bags = hazard.fit_bags(
         periods,
         rising=[evidence.RISING[c] for c in columns],
-        bags=BAGS_OF_FEW if failures < FEW else 1,
+        bags=plan.bags_of_few if failures < FEW else 1,
         seed=plan.seed,
     )
     every = np.ones(len(device), dtype=bool)

@@ -179,9 +179,12 @@ class FeatureState:
             self._records["installed"][i, k] = later
 
     def _forget(self, at: Ints, component: Ints) -> None:
-        mine = self.spec.tied[None, :] == component[:, None]
-        counts = self._records["count"][at]
-        self._records["count"][at] = np.where(mine[:, None, :], 0, counts)
+        """Begin the part's own channels anew: their baselines, and the block that is open."""
+        r, mine = self._records, self.spec.tied[None, :] == component[:, None]
+        for name in ("count", "n", "sum"):
+            r[name][at] = np.where(mine[:, None, :], 0, r[name][at])
+        r["square"][at] = np.where(mine, 0.0, r["square"][at])
+        r["peak"][at] = np.where(mine, -np.inf, r["peak"][at])
 
     def _close_before(self, at: Ints, ts: Ints) -> list[Rows]:
         """Close, boundary by boundary, the blocks that end before `ts`; `at` is unique."""
