@@ -32,9 +32,6 @@ VARIABLE = re.compile(r"\bFOREMEND_[A-Z][A-Z_]*\b")
 SOURCE_FILE = re.compile(
     rf"(?:{'|'.join((*ROOMS, 'tests', 'docs'))})(?:/[A-Za-z0-9_.-]+)+\.(?:py|sql|toml|md|png)"
 )
-TO_COME = {"docs/images/console.png"}
-"""Pictures, which are made from a running system; a document may name them beforehand."""
-
 each_document = pytest.mark.parametrize(
     "document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT))
 )
@@ -65,17 +62,13 @@ def known_variables() -> frozenset[str]:
 @each_document
 def test_a_link_leads_to_a_file(document):
     targets = [t for t in LINK.findall(document.read_text("utf-8")) if "://" not in t]
-    missing = [
-        target
-        for target in targets
-        if target not in TO_COME and not (document.parent / target).resolve().exists()
-    ]
+    missing = [target for target in targets if not (document.parent / target).resolve().exists()]
     assert not missing
 
 
 @each_document
 def test_a_file_that_is_named_exists(document):
-    named = set(SOURCE_FILE.findall(quoted(document))) - TO_COME
+    named = set(SOURCE_FILE.findall(quoted(document)))
     assert not {name for name in named if not (ROOT / name).is_file()}
 
 
