@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from foremend import ready
 from foremend.db import connect
 from foremend.errors import ConfigurationError, ForemendError
@@ -44,11 +46,18 @@ class Follower:
     _saved_at: float = 0.0
 
     def catch_up(self) -> int:
-        """Restore the snapshot and replay up to what was already told; gives entries replayed."""
+        """Restore the snapshot and replay up to what was already told; gives entries replayed.
+
+        A snapshot that this version cannot read costs time and no more: the log holds everything.
+        """
         cursors = self.store.cursors()
-        for partition, states in sorted(self.store.load_snapshots().items()):
-            self.engine.restore(partition, states)
         self._at = dict(cursors.snapshot)
+        try:
+            self._restore()
+        except (ForemendError, msgspec.DecodeError) as error:
+            _log.warning("replaying the whole log", error=str(error))
+            self.engine = Engine(self.engine.models)
+            self._at = dict.fromkeys(cursors.snapshot, 0)
         self._saved_at = self.clock()
         replayed = 0
         while stretch := self._next(upto=cursors.output):
@@ -56,6 +65,10 @@ class Follower:
             self._at |= stretch.ends
             replayed += len(stretch.entries)
         return replayed
+
+    def _restore(self) -> None:
+        for partition, states in sorted(self.store.load_snapshots().items()):
+            self.engine.restore(partition, states)
 
     def step(self) -> int:
         """Score the next stretch and write what follows; gives the number of entries."""

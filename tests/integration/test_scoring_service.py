@@ -367,3 +367,18 @@ def test_frames_of_an_older_firmware_do_not_stop_scoring(own) -> None:
     own.store.claim()
     own.run(Mortal(own.store))
     assert own.told()["hazard"]
+
+
+@pytest.mark.parametrize("garbage", [b"", b"\xc1", b"\x80"])
+def test_a_snapshot_that_cannot_be_read_costs_a_replay_and_nothing_else(
+    ledger, clean, garbage
+) -> None:
+    _, told, states = clean
+    ledger.begin_anew()
+    ledger.run(ledger.store)
+    ledger.connection.execute(
+        "UPDATE scoring_snapshot SET state = %s WHERE subject <> 'partition'", [garbage]
+    )
+    ledger.run(ledger.store)
+    assert ledger.told() == told
+    assert ledger.store.load_snapshots() == states
