@@ -159,8 +159,12 @@ def precisions(pairs: Floats32, cohort: Floats) -> Floats32:
 
 
 def unfolded(triangles: Floats32, channels: int) -> Floats32:
-    """Make symmetric matrices [n, c, c] of their upper triangles [n, c (c + 1) / 2]."""
-    whole: Floats32 = triangles[:, _unfolding(channels)]
+    """Make symmetric matrices [n, c, c] of their upper triangles [n, c (c + 1) / 2].
+
+    Rows lie one after another, for one row as for many: the order in which sums are taken follows
+    the layout in memory, and indexing columns would turn it round as soon as there are two.
+    """
+    whole: Floats32 = np.take(triangles, _unfolding(channels), axis=1)
     return whole.reshape(len(triangles), channels, channels)
 
 
