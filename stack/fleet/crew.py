@@ -30,8 +30,6 @@ TRANSIT_H: Final = {
 
 MOST_AHEAD_H: Final = 6.0
 """Hours that simulated time may run ahead of what has been scored."""
-UNSCORED_H: Final = 24.0
-"""Hours before the first score: a device must be known a little before anything is said of it."""
 
 
 class Deed(Enum):
@@ -91,11 +89,9 @@ def decide(order: Standing, now_ms: Millis) -> Decision:
     return Decision(deed, why)
 
 
-def runs_ahead(now_ms: Millis, scored_ms: Millis | None, begun_ms: Millis) -> bool:
+def runs_ahead(now_ms: Millis, scored_ms: Millis | None) -> bool:
     """Tell whether simulated time should wait for whoever judges it: a busy machine is no fault."""
-    if scored_ms is None:
-        return now_ms - begun_ms > UNSCORED_H * HOUR_MS
-    return now_ms - scored_ms > MOST_AHEAD_H * HOUR_MS
+    return scored_ms is not None and now_ms - scored_ms > MOST_AHEAD_H * HOUR_MS
 
 
 _STEPS: Final = {

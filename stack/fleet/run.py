@@ -38,6 +38,8 @@ MOST_STEPS: Final = 60
 """Steps in one tick at most: a machine that cannot keep up slows the simulation's clock."""
 KEEP_EVERY_S: Final = 5.0
 CREW_EVERY_S: Final = 0.4
+STALLED_S: Final = 3.0
+"""Scoring that has not moved for so long is not waited for."""
 LAST_WORDS_S: Final = 5.0
 """How long a stop waits for the last acknowledgements."""
 
@@ -75,6 +77,8 @@ class Fleet:
     _behind_s: float = 0.0
     _waits: bool = False
     """Whether simulated time stands still until scoring has caught up."""
+    _scored_ms: int | None = None
+    _scored_at: float = 0.0
     _kits: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     async def tick(self, wall_s: float) -> None:
@@ -99,7 +103,11 @@ class Fleet:
     async def work(self) -> None:
         """Let the crew do what is due, and time go on where it is scored in time."""
         scored_ms = await self.desk.scored_ms()
-        self._waits = crew.runs_ahead(self.world.now_ms, scored_ms, self.world.begun_ms)
+        if scored_ms != self._scored_ms:
+            self._scored_ms, self._scored_at = scored_ms, time.monotonic()
+        # Where nothing more is scored, because everything stands still, waiting would never end.
+        moving = time.monotonic() - self._scored_at < STALLED_S
+        self._waits = moving and crew.runs_ahead(self.world.now_ms, scored_ms)
         for order in await self.desk.open_orders():
             decision = crew.decide(order, self.world.now_ms)
             if decision.deed is crew.Deed.FIT:

@@ -42,11 +42,6 @@ class World:
     found: dict[str, str] = field(default_factory=dict)
     """As-found condition per order and attempt: a part is taken out only once."""
     reported: set[str] = field(default_factory=set)
-    begun_ms: Millis = field(init=False)
-    """When this run began, on the simulation's clock."""
-
-    def __post_init__(self) -> None:
-        self.begun_ms = self.now_ms
 
     @classmethod
     def begin(cls, seed: int) -> World:
