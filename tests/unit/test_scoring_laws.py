@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from models.digest import Digest
 from models.scoring.engine import Engine
 from models.scoring.entries import Introduction, Outputs
+from models.scoring.lane import Lane
 from tests.scoring_log import (
     HOUR,
     START,
@@ -150,3 +153,21 @@ def test_a_version_without_a_common_layout_begins_with_the_ages_of_replaced_part
     assert prognosis is not None
     fitted = prognosis._features._records["installed"][0]
     assert fitted.tolist() == [replaced, START - 90 * HOUR]
+
+
+def test_the_state_that_a_digest_tells_is_the_one_before_the_frame_that_completed_it() -> None:
+    """A late frame after that one, in the same batch or a later one, changes nothing."""
+    ts = START + np.array([0, 1, 0]) * HOUR
+    lane = Lane.of_channels([{"name": "heat"}])
+    slot = lane.seat(1)
+    digest = Digest(slot=slot, until_ms=START + HOUR, frames=1, score=0.0, deviation=(0.0,))
+    told = {
+        cut: lane._anomalous_before(digest, np.full(cut, slot), ts[:cut], scored(cut))
+        for cut in (2, 3)
+    }
+    assert told == {2: True, 3: True}
+
+
+def scored(rows: int) -> Any:
+    """Give the two columns of scores that count here; only the first frame is anomalous."""
+    return SimpleNamespace(known=np.ones(rows, np.bool_), anomalous=np.arange(rows) == 0)
