@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from foremend.errors import InputError
 from models.azure import read_history
 from tests.acceptance import recorded_fleet
 
@@ -117,17 +119,25 @@ def with_an_unknown_machine(lines: list[str]) -> list[str]:
     ],
 )
 def test_a_faulty_file_is_named_with_its_line(recording, tmp_path, name, change, complaint) -> None:
-    ended = replay(broken(recording, tmp_path, name, change), tmp_path)
-    assert ended.returncode == 1
-    assert complaint in ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert not (tmp_path / "var" / "postgres").exists(), "nothing is started for a bad recording"
+    with pytest.raises(InputError, match=re.escape(complaint)):
+        read_history(broken(recording, tmp_path, name, change))
 
 
 def test_a_folder_without_the_files_is_named(tmp_path) -> None:
-    ended = replay(tmp_path, tmp_path)
+    with pytest.raises(InputError, match=r"machines\.csv: cannot be read"):
+        read_history(tmp_path)
+
+
+def test_a_faulty_recording_ends_the_command_before_anything_is_started(
+    recording, tmp_path
+) -> None:
+    faulty = broken(recording, tmp_path, "maintenance.csv", with_an_unknown_machine)
+    ended = replay(faulty, tmp_path)
     assert ended.returncode == 1
-    assert f"{tmp_path}/machines.csv: cannot be read" in ended.stderr
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("foremend: ")
+    assert line.endswith("maintenance.csv:2: machineID: '99' is not in machines.csv")
+    assert not (tmp_path / "var").exists()
 
 
 @pytest.mark.skipif(

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 VERSIONS = ("v1", "v2", "v3", "v1")
 """Another threshold, another layout of features, and back again."""
-FEW = settings(deadline=None, max_examples=3, derandomize=True, phases=(Phase.generate,))
+FEW = settings(deadline=None, max_examples=2, derandomize=True, phases=(Phase.generate,))
 """Shrinking would take minutes, and each example is as long as the next."""
 
 
