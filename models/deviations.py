@@ -113,7 +113,7 @@ def compare(spec: FeatureSpec, prior: CohortPrior, values: NDArray[np.float32]) 
     now = values[:, spec.parts["level"]].astype(float)
     now = now.reshape(len(values), len(LEVELS), len(spec.channels))
     z = np.clip((now - usual[:, at]) / sigma[:, at], -LIMIT, LIMIT)
-    filled = values[:, spec.parts["filled"]].reshape(len(values), len(WINDOWS), -1)
+    filled = values[:, spec.parts["filled"]].reshape(len(values), len(WINDOWS), len(spec.channels))
     for i, (name, blocks) in enumerate(zip(WINDOWS, (SHORT, RING), strict=True)):
         learnt = count[:, 0] + PRIOR_BLOCKS * told[0]
         noise = 1.0 + blocks * filled[:, i] / np.maximum(learnt, 1.0)

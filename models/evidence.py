@@ -98,7 +98,9 @@ def sight(spec: FeatureSpec, compared: Compared, values: NDArray[np.float32]) ->
     """Return rows as evidence sees them: deviations, then what others do not explain of them."""
     parts = spec.parts
     return Sighted(
-        z=np.stack([compared.z, compared.beyond], axis=1).reshape(len(values), -1),
+        z=np.stack([compared.z, compared.beyond], axis=1).reshape(
+            len(values), VIEWS * len(LEVELS) * len(spec.channels)
+        ),
         heard=values[:, parts["count_day"]] > 0,
         hours_since=values[:, parts["hours_since"]].astype(float),
         age_h=values[:, parts["age_h"]].astype(float),

@@ -83,7 +83,7 @@ class FailureModel:
         x = evidence.evidence(self.signatures, self.sighted(values))[:, :, self.columns]
         m, k, e = x.shape
         flat = hazard.logits(self.bags, x.reshape(m * k, e), len(self.horizons_h))
-        return flat.reshape(m, k, -1)
+        return flat.reshape(m, k, len(self.horizons_h))
 
     def predict(self, values: NDArray[np.float32]) -> Forecast:
         """Return the probabilities of failing by each horizon for feature rows [m, f]."""

@@ -54,7 +54,7 @@ class Stream(Protocol):
     """A model that scores rows and learns from them."""
 
     def feed(self, log: Log) -> Floats:
-        """Score [n] each row, then learn from it."""
+        """Score each row, then learn from it; [n], or [n, k] where there is more to say."""
 
     def snapshot(self, device: int) -> bytes:
         """Everything that later scores of a device depend on."""

@@ -79,9 +79,9 @@ class Shelf(Protocol):
 def seal(
     artefact: bytes, *, kind: str, cohort: str, meta: Mapping[str, Any], key: SigningKey
 ) -> Record:
-    """Sign an artefact; the meta data gains the library versions it was made with."""
+    """Sign an artefact; its meta gains the versions of libraries and code that made it."""
     sha256 = hashlib.sha256(artefact).hexdigest()
-    told = _plain(dict(meta) | {"libraries": libraries()})
+    told = _plain(dict(meta) | {"libraries": libraries(), "code": code_version()})
     text = signed_text(sha256=sha256, kind=kind, cohort=cohort, meta=told)
     return Record(
         version=_version(sha256),
@@ -173,6 +173,14 @@ def libraries() -> dict[str, str]:
 
 def _version(sha256: str) -> str:
     return sha256[:12]
+
+
+def code_version() -> str:
+    """Give the version of this code, as far as it is installed."""
+    try:
+        return importlib.metadata.version("foremend")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def _refuse_other_libraries(record: Record) -> None:

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-GRID = tuple(float(p) for p in np.round(np.linspace(0.05, 0.95, 19), 2))
+GRID = tuple(float(p) for p in np.round(np.linspace(0.25, 0.95, 15), 2))
+"""Thresholds tried. Below one in four, an order would mostly be a visit for nothing."""
+UNJUDGED = 0.5
+"""The threshold where nothing could be held out."""
 MANY = 30
 """Failures held out from which the best threshold is searched for."""
 
@@ -41,7 +44,9 @@ class LaterSlice:
 
 
 def calibrated(model: FailureModel, late: Sequence[LaterSlice]) -> FailureModel:
-    """Return the model with its hazards recalibrated on the later slices."""
+    """Return the model with its hazards recalibrated on what was held out; as it is without any."""
+    if not late:
+        return model
     logit = np.concatenate([s.logit for s in late])
     told = [intervals(s.result, model.horizons_h) for s in late]
     at_risk, event = (np.concatenate(each) for each in zip(*told, strict=True))
@@ -67,8 +72,10 @@ def choose(
     threshold that is best for calibrated probabilities, F / (1 + weight^2) with the best F reached
     (Lipton, Elkan & Naryanaswamy, ECML 2014).
     """
-    candidates = [c for s in late for c in candidates_of(model, s, history.devices)]
     names = model.spec.components
+    if not late:
+        return (UNJUDGED,) * len(names), {"calibration": asdict(model.calibration)}
+    candidates = [c for s in late for c in candidates_of(model, s, history.devices)]
     shared, pooled = _best(candidates, names, history, late, aim)
     own = {name: _own(name, candidates, history, late, aim) for name in names}
     chosen = tuple(own[name] or shared for name in names)
@@ -120,7 +127,8 @@ def _best(
     best = np.flatnonzero(score >= score.max() - 1e-9)
     middle = int(best[len(best) // 2])
     if figures[middle].failures < MANY:
-        return float(score.max()) / (1.0 + aim.recall_weight**2), figures[middle]
+        best_of_calibrated = float(score.max()) / (1.0 + aim.recall_weight**2)
+        return max(best_of_calibrated, GRID[0]), figures[middle]
     return GRID[middle], figures[middle]
 
 

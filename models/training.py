@@ -85,14 +85,29 @@ def train_rows(
         since_ms=int(rows.ts_ms.min()),
         until_ms=history.until_ms,
         failures=counts,
-        metrics=metrics,
+        metrics=metrics
+        | {"thresholds": dict(zip(names, chosen, strict=True)), "plan": _told(plan)},
     )
+
+
+def _told(plan: TrainingPlan) -> dict[str, Any]:
+    """What makes this training repeatable."""
+    return {
+        "seed": plan.seed,
+        "horizons_h": plan.horizons_h,
+        "order_horizon_h": plan.order_horizon_h,
+        "held_out": plan.held_out.value,
+        "right_within_h": plan.aim.right_within_h,
+        "recall_weight": plan.recall_weight,
+    }
 
 
 def _parts(rows: Rows, history: History, plan: TrainingPlan) -> list[Slice]:
     if plan.held_out is HeldOut.DEVICES:
-        return slices.devices(rows, history, seed=plan.seed)
-    return slices.later(rows, history, few=len(history.failures) < FEW)
+        parts = slices.devices(rows, history, seed=plan.seed)
+    else:
+        parts = slices.later(rows, history, few=len(history.failures) < FEW)
+    return [part for part in parts if part.fit.any() and part.judge.any()]
 
 
 def _fitted(

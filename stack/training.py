@@ -15,6 +15,7 @@ from foremend.errors import ConfigurationError
 from models import registry, signing
 from models.fitting import TrainingPlan
 from models.scoring.store import announce
+from models.slices import HeldOut
 from models.training import train
 from simulators.histories import histories as simulate
 from stack.fleet.world import STEP_S
@@ -128,7 +129,12 @@ def _trained(
 
 
 def _train(simulated: Simulated, course: Course, progress: Progress) -> TrainedModel:
-    plan = TrainingPlan(failure_modes=failure_modes(simulated), jobs=course.jobs, seed=course.seed)
+    plan = TrainingPlan(
+        failure_modes=failure_modes(simulated),
+        jobs=course.jobs,
+        seed=course.seed,
+        held_out=HeldOut.DEVICES,
+    )
     report = _reporter(progress, f"training {simulated.family}")
     return train(as_history(simulated), plan, progress=report)
 

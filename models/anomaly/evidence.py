@@ -1,6 +1,7 @@
 """The detectors: five statistics per frame, and how far each channel is behind each of them.
 
-Rows n, channels c. Standardised residuals z that are unknown are 0 and count for nothing.
+Rows n, channels c. Standardised residuals z that are unknown are 0 and count for nothing. Sums over
+channels are `einsum`s, whose result for a row does not depend on the other rows; BLAS's would.
 """
 
 from dataclasses import dataclass
@@ -21,10 +22,10 @@ Z_TOP = 40.0
 """A standardised residual is taken to be at most this."""
 USUAL_STIR = 0.7978845608028654
 """sqrt(2 / pi): what |step| / its standard deviation is on average."""
-REFRESH_FRAMES = 64
-"""A device's precision matrix is worked out again after so many frames learnt."""
-SHRINK_PER_CHANNEL = 4.0
-"""The cohort's covariance counts for this many frames per channel."""
+REFRESH_FRAMES = 16
+"""A device's precision matrix is worked out again after so many frames entered its covariance."""
+SHRINK_PER_CHANNEL = 1.0
+"""The cohort's covariance counts for this many such frames per channel."""
 RIDGE = 0.02
 """Variance added to every channel, so that copies of one channel can be told from a fault."""
 _TINY = 1e-300
@@ -42,6 +43,10 @@ class Deviations:
     known: Bools
     stepped: Bools
     """The difference is known too."""
+
+    def rows(self, which: Ints) -> "Deviations":
+        """Some of the frames."""
+        return Deviations(**{name: getattr(self, name)[which] for name in self.__slots__})
 
 
 def deviations(
@@ -115,29 +120,29 @@ def gathered(
 
 def _mahalanobis(z: Floats, precision: Floats32) -> tuple[Floats, Floats]:
     """Z' P z, and what it falls by when one channel is left out: (P z)_i² / P_ii."""
-    weighed = (precision * z.astype(np.float32)[:, :, None]).sum(axis=1).astype(np.float64)
-    distance = np.maximum((weighed * z).sum(axis=1), 0.0)
+    weighed = np.einsum("nij,nj->ni", precision, z.astype(np.float32)).astype(np.float64)
+    distance = np.maximum(np.einsum("ni,ni->n", weighed, z), 0.0)
     diagonal = np.diagonal(precision, axis1=1, axis2=2)
     return distance, np.where(z != 0.0, weighed * weighed / diagonal, 0.0)
 
 
 def shares(parts: Floats, log_tails: Floats) -> Floats:
     """Share each frame's evidence out to its channels [n, c], detectors weighed by log-tail."""
-    total = np.maximum(parts.sum(axis=2, keepdims=True), _TINY)
-    weighed = (parts / total * log_tails[:, :, None]).sum(axis=1)
-    whole: Floats = weighed / np.maximum(weighed.sum(axis=1, keepdims=True), _TINY)
+    weight = log_tails / np.maximum(np.einsum("nkc->nk", parts), _TINY)
+    weighed = np.einsum("nkc,nk->nc", parts, weight)
+    whole: Floats = weighed / np.maximum(np.einsum("nc->n", weighed), _TINY)[:, None]
     return whole
 
 
-def paired(pairs: Floats32, frame: Deviations, where: Bools, memory: float) -> Floats32:
+def paired(pairs: Floats32, frame: Deviations, memory: float) -> Floats32:
     """Update the running covariance of residuals [n, 1 + c (c + 1) / 2], its weight first."""
     rows, columns = _triangle(frame.z.shape[1])
     bounded = np.clip(frame.z, -CUSUM_CLIP, CUSUM_CLIP)
     weight = pairs[:, :1].astype(np.float64)
     rate = 1.0 / np.minimum(weight + 1.0, memory)
-    use = frame.known[:, rows] & frame.known[:, columns] & where[:, None]
+    use = frame.known[:, rows] & frame.known[:, columns]
     change = np.where(use, bounded[:, rows] * bounded[:, columns] - pairs[:, 1:], 0.0)
-    after = np.concatenate([weight + where[:, None], pairs[:, 1:] + rate * change], axis=1)
+    after = np.concatenate([weight + 1.0, pairs[:, 1:] + rate * change], axis=1)
     return np.asarray(after, np.float32)
 
 

@@ -13,6 +13,7 @@ from models.anomaly.versions import PriorVersions
 from models.anomaly.view import SUSPECT, Frames, View, stilled
 from models.calibration import AlarmState
 
+SHAPE_EVERY = 4
 SETTLED_FRAMES = 128
 """Values from before a device's first so many frames count for half: its baselines moved yet."""
 
@@ -112,12 +113,15 @@ def _learn_shape(
     where: Bools,
     memory: float,
 ) -> None:
-    pairs = state.pairs[slots]
-    state.pairs[slots] = evidence.paired(pairs, judged.deviations, where, memory)
-    frames = state.pairs[slots, 0]
-    due = (frames != pairs[:, 0]) & (frames % evidence.REFRESH_FRAMES == 0)
-    if due.any():
-        refresh(state, priors, slots[due])
+    """Learn how channels move together, from one frame in four: they soon tell no more."""
+    rows = np.flatnonzero(where & (state.seen[slots] % SHAPE_EVERY == 0))
+    at = slots[rows]
+    state.pairs[at] = evidence.paired(
+        state.pairs[at], judged.deviations.rows(rows), memory / SHAPE_EVERY
+    )
+    due = at[state.pairs[at, 0] % evidence.REFRESH_FRAMES == 0]
+    if len(due):
+        refresh(state, priors, due)
 
 
 def refresh(state: ScorerState, priors: PriorVersions, slots: Ints) -> None:

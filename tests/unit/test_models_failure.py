@@ -207,3 +207,25 @@ def test_progress_is_told(progress, model):
     assert progress[-1] == ("calibrate", 1, 1)
     fits = [done for stage, done, _ in progress if stage == "fit"]
     assert fits == list(range(1, len(fits) + 1))
+
+
+@pytest.mark.parametrize("held_out", list(HeldOut))
+@pytest.mark.parametrize("failures", [3, 6])
+def test_hardly_enough_failures_make_a_shy_model_and_no_error(held_out, failures, history, rows):
+    f = history.findings
+    few = np.isin(np.arange(len(f.ts_ms)), np.argsort(f.ts_ms)[:failures])
+    scarce = replace(history, findings=f.where(few))
+    model = train_rows(rows, scarce, replace(PLAN, held_out=held_out)).model
+    assert model.alarms(model.predict(rows.values)).mean() < 0.02
+
+
+def test_one_device_alone_teaches_without_being_judged(history, rows):
+    f = history.findings
+    alone = replace(history, findings=f.where(f.device == 1), devices=history.devices[:2])
+    plan = replace(PLAN, held_out=HeldOut.DEVICES)
+    model = train_rows(rows.where(rows.device == 1), alone, plan).model
+    assert np.isfinite(model.logits(rows.values[:50])).all()
+
+
+def test_no_rows_make_no_forecasts(model, rows):
+    assert model.predict(rows.values[:0]).cumulative.shape == (0, 2, 4)
