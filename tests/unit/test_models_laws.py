@@ -43,7 +43,7 @@ def a_log(seed: int, rows: int, devices: int = 3) -> Log:
 
 
 class ScorerStream:
-    """The fleet scorer, its score being all that it answers; sums of many channels can go astray."""
+    """The fleet scorer, its score being all that it answers; many channels lead sums astray."""
 
     def __init__(self) -> None:
         self.scorer = FleetScorer(WIDE)
