@@ -1,0 +1,3 @@
+-- Rollups, and how far each was worked out.
+
+SELECT;

@@ -1,0 +1,3 @@
+-- Leases of partitions, and what ingest needs to share them.
+
+SELECT;

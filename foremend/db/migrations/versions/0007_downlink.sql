@@ -1,0 +1,3 @@
+-- Devices that prove who they are, commands to them and their configuration.
+
+SELECT;

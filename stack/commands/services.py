@@ -1,0 +1,76 @@
+"""The services, one command each, to run apart or under `foremend up`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from stack.commands.terms import serve, settings_of
+
+commands: Final = typer.Typer()
+
+
+@commands.command()
+def ingest() -> None:
+    """Store what devices say, and acknowledge it once it is committed."""
+    from ingest.app import run
+
+    serve("ingest", run)
+
+
+@commands.command()
+def scoring() -> None:
+    """Follow the input log: anomalies, hazards and predictions."""
+    from models.scoring.service import run
+    from stack.verified import VerifiedModels
+
+    serve("scoring", lambda told, stop: run(told, VerifiedModels(told), stop))
+
+
+@commands.command()
+def alerting() -> None:
+    """Turn predictions into alerts, and deliver notices and webhooks."""
+    from alerting.service import run
+
+    serve("alerting", run)
+
+
+@commands.command(name="field-service")
+def field_service() -> None:
+    """Open work orders with the right fix, and verify repairs by telemetry."""
+    from field_service.service import run
+
+    serve("field-service", run)
+
+
+@commands.command()
+def api() -> None:
+    """Serve the HTTP API and the console."""
+    from api.app import run
+
+    serve("api", run)
+
+
+@commands.command()
+def simulate(
+    *,
+    scale: Annotated[float, typer.Option(help="simulated seconds in one second")] = 7200.0,
+    seed: Annotated[int, typer.Option(help="of units and faults")] = 7,
+) -> None:
+    """Stand in for a fleet and its people: real agents, simulated devices and repairs."""
+    from stack.fleet.process import serve as serve_fleet
+
+    told = settings_of("simulate")
+    serve_fleet(told, scale=scale, seed=seed)
+
+
+@commands.command()
+def agent(
+    config: Annotated[Path, typer.Argument(help="the agent's TOML file")],
+) -> None:
+    """Run the edge agent of one device."""
+    from edge_agent.app import run
+
+    run(config)

@@ -1,0 +1,56 @@
+"""What commands share: options, lengths of time, the settings of a service."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from foremend import log, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from foremend.settings import Settings
+
+DataDirOption = Annotated[
+    Path, typer.Option(help="where all state lives", envvar="FOREMEND_DATA_DIR")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")]
+
+
+def seconds(text: str) -> float:
+    """Read a length of time: `90`, `60s`, `5m` or `2h`; gives seconds.
+
+    >>> seconds("5m")
+    300.0
+    """
+    unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:], 0)
+    try:
+        value = float(text[:-1] if unit else text) * (unit or 1)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is not a length of time such as 60s, 5m or 2h"
+        ) from None
+    if value <= 0:
+        raise typer.BadParameter("a length of time must be above 0")
+    return value
+
+
+def settings_of(service: str) -> Settings:
+    """Read the settings, and begin to log as `service`."""
+    told = settings.load()
+    log.configure(service, level=told.log_level, as_json=told.log_json)
+    return told
+
+
+def serve(service: str, run: Callable[[Settings, threading.Event], None]) -> None:
+    """Run a service until SIGINT or SIGTERM; an error of ours is logged and ends it."""
+    told = settings_of(service)
+    stop = threading.Event()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, lambda *_: stop.set())
+    run(told, stop)
