@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import secrets
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -16,10 +15,10 @@ from stack.embedded.broker import EmbeddedBroker
 from stack.embedded.datadir import DataDir, open_data_dir
 from stack.embedded.postgres import EmbeddedPostgres
 from stack.embedded.server import serving
+from tests.roles import ROLE_PASSWORD
 
 NewDatabase = Callable[..., str]
 
-ROLE_PASSWORD = secrets.token_urlsafe(16)
 TEMPLATE = "migrated_template"
 
 

@@ -27,6 +27,7 @@ from stack.embedded import pg_install
 from stack.embedded.datadir import open_data_dir
 from stack.embedded.postgres import EmbeddedPostgres, PostgresFailed
 from stack.embedded.server import serving
+from tests.roles import ROLE_PASSWORD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +39,6 @@ START = datetime(2026, 1, 5, tzinfo=UTC)
 START_MS = 1_767_571_200_000
 WEEK_MS = 7 * 86_400_000
 ADDRESS = wire.Address(tenant="demo", device="printer-01")
-PASSWORD = "for-tests-alone"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,9 @@ def make_base(server: EmbeddedPostgres, layout: Layout) -> Iterator[Callable[[],
         def make() -> Base:
             name = f"storage_{next(numbers)}"
             with connect(server.url(), name="test") as superuser:
-                bootstrap.create_roles(superuser, owner_password=PASSWORD, app_password=PASSWORD)
+                bootstrap.create_roles(
+                    superuser, owner_password=ROLE_PASSWORD, app_password=ROLE_PASSWORD
+                )
                 bootstrap.create_database(superuser, name)
             if layout is Layout.TIMESCALEDB:
                 with connect(server.url(name), name="test") as superuser:
@@ -113,7 +115,7 @@ def store(base: Base) -> PostgresStore:
 
 def as_role(server: EmbeddedPostgres, database: str, role: str) -> str:
     address = server.url(database).rsplit("@", 1)[1]
-    return f"postgresql://{role}:{PASSWORD}@{address}"
+    return f"postgresql://{role}:{ROLE_PASSWORD}@{address}"
 
 
 def arrival(kind: wire.Up, message: object) -> Accepted:
@@ -324,7 +326,7 @@ def test_natively_laid_out_frames_stay_so_when_timescaledb_comes(
     if layout is Layout.NATIVE:
         pytest.skip("needs the extension: the other half of this suite asks it")
     with connect(server.url(), name="test") as superuser:
-        bootstrap.create_roles(superuser, owner_password=PASSWORD, app_password=PASSWORD)
+        bootstrap.create_roles(superuser, owner_password=ROLE_PASSWORD, app_password=ROLE_PASSWORD)
         bootstrap.create_database(superuser, "native_first")
     bootstrap.migrate(as_role(server, "native_first", bootstrap.OWNER))
     with connect(server.url("native_first"), name="test") as superuser:
