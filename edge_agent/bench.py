@@ -1,20 +1,14 @@
-"""How fast the agent is here: `python -m edge_agent.bench [--devices N] [--seconds S]`.
+"""What the agent costs and how fast it drains: its own process, a real broker, a real disk.
 
-Prints one JSON line. `agent` is the whole way of single-frame messages from a push to the
-committed acknowledgement, over a link in memory whose far side acknowledges every 100 ms; with
-`--broker HOST:PORT` (and `--login USER:PASSWORD`) it is over that broker, the far side being a
-process of its own. `outbox` is the disk alone, `naive` one commit a message.
+The far side runs in the measuring process and acknowledges every 100 ms, as ingest does.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import contextlib
 import json
-import resource
+import os
 import sys
-import tempfile
 import time
 from collections import defaultdict
 from contextlib import asynccontextmanager
@@ -23,220 +17,223 @@ from typing import TYPE_CHECKING, Final
 
 import aiomqtt
 
-from edge_agent.agent import Agent
-from edge_agent.config import AgentConfig, BrokerConfig
 from edge_agent.framing import data_draft
-from edge_agent.link import Heard, MemoryLink, Said
-from edge_agent.messages import Settlement
-from edge_agent.mqtt_link import MqttConnector
-from edge_agent.outbox import open_outbox
-from edge_agent.source import Description, Frame, PushSource
+from edge_agent.outbox import Grouping, open_outbox
+from edge_agent.session import Session, birth_of, new_boot
+from edge_agent.source import Description, Frame
 from foremend import wire
 from foremend.clock import wall_ms
+from foremend.errors import Unavailable
 from foremend.wire import Ack, Address, Channel, Down
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from edge_agent.link import Connector
-    from edge_agent.outbox import OutboxFile
+    from edge_agent.config import BrokerConfig
+    from edge_agent.messages import Draft
 
 CHANNELS: Final = tuple(Channel(name=f"c{n}", unit="1") for n in range(10))
+DESCRIPTION: Final = Description(channels=CHANNELS, family="bench", model="bench")
 VALUES: Final = tuple(20.0 + n / 7 for n in range(10))
 TENANT: Final = "bench"
 ACK_EVERY_S: Final = 0.1
+WARM_UP_S: Final = 3.0
+COMMITS: Final = 300
+PATIENCE_S: Final = 300.0
+_MIB: Final = 1024 * 1024
 
 
 class FarSide:
     """Acknowledges, now and then, every number it has seen so far."""
 
-    def __init__(self, tell: Callable[[Heard], object]) -> None:
+    def __init__(self, tell: Callable[[str, bytes], object]) -> None:
+        self.arrivals: dict[str, list[float]] = defaultdict(list)
+        """When each data message of a device came, by a steady clock, in seconds."""
         self._tell = tell
-        self._highest: dict[tuple[Address, str], int] = defaultdict(lambda: -1)
+        self._seen: dict[tuple[Address, str], set[int]] = defaultdict(set)
         self._scheduled = False
 
     def saw(self, topic: str, payload: bytes) -> None:
         """Note a message's number."""
         address, kind = wire.parse_up(topic)
         message = wire.decode_up(kind, payload)
-        if isinstance(message, wire.Data):
-            key = (address, message.boot)
-            self._highest[key] = max(self._highest[key], message.seq)
+        if not isinstance(message, wire.Data):
+            return
+        self.arrivals[address.device].append(time.monotonic())
+        self._seen[address, message.boot].add(message.seq)
         if not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_later(ACK_EVERY_S, self._acknowledge)
 
     def _acknowledge(self) -> None:
         self._scheduled = False
-        for (address, boot), upto in self._highest.items():
-            ack = wire.encode(Ack(boot=boot, upto=upto))
-            self._tell(Heard(topic=address.down(Down.ACK), payload=ack))
+        for (address, boot), seqs in self._seen.items():
+            ack = Ack(boot=boot, ranges=tuple((seq, seq) for seq in sorted(seqs)))
+            self._tell(address.down(Down.ACK), wire.encode(ack))
+        self._seen.clear()
 
 
-class AnsweringLink(MemoryLink):
-    """A link in memory with a far side."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._far_side = FarSide(self.tell)
-
-    async def publish(self, said: Said) -> None:
-        """Let the far side see a message."""
-        self._far_side.saw(said.topic, said.payload)
-        await asyncio.sleep(0)
-
-
-class AnsweringConnector:
-    """Makes such links."""
-
-    @asynccontextmanager
-    async def connect(self, will: Said) -> AsyncIterator[AnsweringLink]:  # noqa: ARG002 - nobody reads it
-        """Make a new link."""
-        yield AnsweringLink()
-
-
-async def answer(broker: BrokerConfig) -> None:
-    """Acknowledge over a broker until killed; print a line once ready."""
+@asynccontextmanager
+async def far_side(broker: BrokerConfig) -> AsyncIterator[FarSide]:
+    """Acknowledge over a broker for as long as this lasts."""
     async with (
         aiomqtt.Client(
             broker.host, broker.port, username=broker.username, password=broker.password
         ) as client,
-        asyncio.TaskGroup() as replies,
+        asyncio.TaskGroup() as tasks,
     ):
         await client.subscribe(f"fm/1/+/{TENANT}/+/up/+", qos=1)
         client.pending_calls_threshold = 1024
-        side = FarSide(lambda h: replies.create_task(client.publish(h.topic, h.payload)))
-        print("ready", flush=True)  # noqa: T201 - its parent waits for it
-        async for message in client.messages:
-            if isinstance(message.payload, bytes):
-                side.saw(message.topic.value, message.payload)
+        side = FarSide(lambda topic, ack: tasks.create_task(client.publish(topic, ack)))
+        listening = tasks.create_task(_listen(client, side))
+        yield side
+        listening.cancel()
+
+
+async def _listen(client: aiomqtt.Client, side: FarSide) -> None:
+    async for message in client.messages:
+        if isinstance(message.payload, bytes):
+            side.saw(message.topic.value, message.payload)
 
 
 @asynccontextmanager
-async def far_side(arguments: argparse.Namespace) -> AsyncIterator[None]:
-    """Run such a process for as long as this lasts."""
+async def agent_process(
+    broker: BrokerConfig, folder: Path, device: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a real agent that reads lines at its standard input; its outbox is in the folder."""
+    path = folder / f"{device}.toml"
+    path.write_text(_configuration(broker, device), encoding="utf-8")
     child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "edge_agent.bench", "--answer"),
-        *("--broker", arguments.broker, "--login", arguments.login),
-        stdout=asyncio.subprocess.PIPE,
+        *(sys.executable, "-m", "edge_agent", str(path)),
+        stdin=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parents[1],
     )
     try:
-        assert child.stdout is not None  # noqa: S101 - it was asked for
-        await child.stdout.readline()
-        yield
+        yield child
     finally:
-        child.kill()
+        child.terminate()
         await child.wait()
 
 
-async def measure_agents(
-    file: OutboxFile, devices: int, seconds: float, connect: Callable[[str], Connector]
-) -> dict[str, float]:
-    """Push as fast as it goes for some seconds, then drain; rates are over the whole."""
-    stop = asyncio.Event()
-    agents, sources = [], []
-    for number in range(devices):
-        name = f"bench-{number}"
-        source = PushSource(
-            Description(channels=CHANNELS, family="bench", model="bench", patient=True)
-        )
-        config = AgentConfig(tenant=TENANT, device=name, frames_per_message=1)
-        agents.append(Agent(config, source, file.device(name), wall_ms, connector=connect(name)))
-        sources.append(source)
+def _configuration(broker: BrokerConfig, device: str) -> str:
+    # A JSON string is a TOML string too, as long as it is plain.
+    channels = ", ".join(f'{{ name = "{channel.name}", unit = "1" }}' for channel in CHANNELS)
+    return f"""outbox = "{device}.db"
+log_level = "ERROR"
+[agent]
+tenant = "{TENANT}"
+device = "{device}"
+[agent.broker]
+host = "{broker.host}"
+port = {broker.port}
+username = {json.dumps(broker.username)}
+password = {json.dumps(broker.password)}
+[source]
+family = "bench"
+model = "bench"
+channels = [{channels}]
+"""
+
+
+async def say_each_second(child: asyncio.subprocess.Process, seconds: float) -> None:
+    """Write one reading of ten channels a second."""
+    assert child.stdin is not None  # noqa: S101 - it was asked for
     began = time.monotonic()
-    async with asyncio.TaskGroup() as group:
-        for agent in agents:
-            group.create_task(agent.run(stop))
-        await asyncio.gather(*(_push(source, began + seconds) for source in sources))
-        await asyncio.gather(*(agent.drained() for agent in agents))
-        took = time.monotonic() - began
-        stop.set()
-    done = sum(agent.counters.frames_acked for agent in agents)
-    resent = sum(agent.counters.resent for agent in agents)
-    return {"messages": done, "resent": resent, "messages_per_s": round(done / took)}
+    number = 0
+    while (elapsed := time.monotonic() - began) < seconds:
+        values = {channel.name: VALUES[n] + number for n, channel in enumerate(CHANNELS)}
+        child.stdin.write(json.dumps({"ts_ms": wall_ms(), "values": values}).encode() + b"\n")
+        await child.stdin.drain()
+        number += 1
+        await asyncio.sleep(max(0.0, number - elapsed))
 
 
-async def _push(source: PushSource, until: float) -> None:
-    ts_ms = 0
-    while time.monotonic() < until:
-        await source.push(*(Frame(ts_ms=ts_ms + n, values=VALUES) for n in range(16)))
-        ts_ms += 16
-    await source.stored()
+async def measure_idle(broker: BrokerConfig, folder: Path, seconds: float) -> dict[str, float]:
+    """Give peak memory and the share of one core at ten channels a second."""
+    async with agent_process(broker, folder, "steady") as child:
+        await say_each_second(child, WARM_UP_S)
+        before_s, began = cpu_s(child.pid), time.monotonic()
+        await say_each_second(child, seconds)
+        used = (cpu_s(child.pid) - before_s) / (time.monotonic() - began)
+        return {"rss_mb": round(peak_mb(child.pid), 1), "cpu_percent": round(100 * used, 2)}
 
 
-async def measure_outbox(file: OutboxFile, devices: int, group: int, rounds: int) -> float:
-    """Give messages/s appended, committed and settled, in groups of so many a device."""
-    outboxes = [file.device(f"disk-{number}") for number in range(devices)]
-    for outbox in outboxes:
+async def measure_commits(folder: Path) -> float:
+    """Give how often a second the outbox puts one message on the disk for good."""
+    async with open_outbox(
+        folder / "commits.db", wall_ms, grouping=Grouping(within_s=0, most=1)
+    ) as file:
+        outbox = file.device("commits")
         await outbox.begin("boot", b"birth")
-    drafts = [data_draft([Frame(ts_ms=0, values=VALUES)], "schema") for _ in range(group)]
-    began = time.monotonic()
-    for number in range(rounds):
-        kept = [outbox.append(*drafts) for outbox in outboxes]
-        outboxes[0].hurry()
-        await asyncio.gather(*kept)
-        spans = ((number * group, (number + 1) * group - 1),)
-        await asyncio.gather(
-            *(outbox.settle(Settlement(boot="boot", spans=spans)) for outbox in outboxes)
-        )
-    return devices * group * rounds / (time.monotonic() - began)
+        began = time.monotonic()
+        for _ in range(COMMITS):
+            await outbox.append(_one_frame(0))
+        return COMMITS / (time.monotonic() - began)
 
 
-async def run(arguments: argparse.Namespace) -> dict[str, object]:
-    """Take every measurement."""
-    found: dict[str, object] = {"devices": arguments.devices, "over": "memory"}
-    with tempfile.TemporaryDirectory(dir=arguments.dir) as folder:
-        async with open_outbox(Path(folder) / "agents.db", wall_ms) as file:
-            found |= await _agents(file, arguments)
-        async with open_outbox(Path(folder) / "disk.db", wall_ms) as file:
-            found["outbox_messages_per_s"] = round(
-                await measure_outbox(file, arguments.devices, 32, 40)
-            )
-        async with open_outbox(Path(folder) / "naive.db", wall_ms) as file:
-            found["naive_messages_per_s"] = round(await measure_outbox(file, 1, 1, 300))
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return found | {"rss_mb": usage.ru_maxrss // 1024}
+async def measure_drain(broker: BrokerConfig, folder: Path, side: FarSide, backlog: int) -> float:
+    """Give how many messages a second a real agent drains of a backlog, new ones coming in."""
+    device = "draining"
+    await leave_backlog(folder, device, backlog)
+    async with agent_process(broker, folder, device) as child:
+        speaking = asyncio.create_task(say_each_second(child, PATIENCE_S))
+        async with asyncio.timeout(PATIENCE_S):
+            while len(side.arrivals[device]) < backlog:  # noqa: ASYNC110 - beyond the broker
+                await asyncio.sleep(0.01)
+        speaking.cancel()
+    arrivals = side.arrivals[device]
+    return (backlog - 1) / (arrivals[backlog - 1] - arrivals[0])
 
 
-async def _agents(file: OutboxFile, arguments: argparse.Namespace) -> dict[str, object]:
-    async with contextlib.AsyncExitStack() as stack:
-        connect: Callable[[str], Connector] = lambda _: AnsweringConnector()  # noqa: E731
-        if arguments.broker:
-            broker = _broker(arguments)
-            await stack.enter_async_context(far_side(arguments))
-            connect = lambda name: MqttConnector(broker, name)  # noqa: E731
-        cpu = time.process_time()
-        rates = await measure_agents(file, arguments.devices, arguments.seconds, connect)
-        cpu_us = 1e6 * (time.process_time() - cpu) / max(1, rates["messages"])
-        return (
-            {"over": arguments.broker or "memory"} | rates | {"cpu_us_per_message": round(cpu_us)}
-        )
-
-
-def _broker(arguments: argparse.Namespace) -> BrokerConfig:
-    host, _, port = arguments.broker.partition(":")
-    user, _, password = arguments.login.partition(":")
-    return BrokerConfig(
-        host=host, port=int(port or 1883), username=user or None, password=password or None
+async def leave_backlog(folder: Path, device: str, count: int) -> None:
+    """Fill an outbox as an agent without a link would have."""
+    session = Session(
+        address=Address(tenant=TENANT, device=device), boot=new_boot(), boot_ms=wall_ms()
     )
+    async with open_outbox(folder / f"{device}.db", wall_ms) as file:
+        outbox = file.device(device)
+        await outbox.begin(session.boot, birth_of(session, DESCRIPTION))
+        first_ms = wall_ms() - 1000 * count
+        await outbox.append(*(_one_frame(first_ms + 1000 * n) for n in range(count)))
 
 
-def main() -> None:
-    """Measure, and print one line."""
-    parser = argparse.ArgumentParser(description="How fast the agent is here.")
-    parser.add_argument("--devices", type=int, default=16)
-    parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--broker", default="", help="HOST:PORT; without it, a link in memory")
-    parser.add_argument("--login", default="", help="USER:PASSWORD")
-    parser.add_argument("--dir", default=None, help="where the outbox is put while it lasts")
-    parser.add_argument("--answer", action="store_true", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.answer:
-        asyncio.run(answer(_broker(arguments)))
-    else:
-        print(json.dumps(asyncio.run(run(arguments))))  # noqa: T201 - its output
+def _one_frame(ts_ms: int) -> Draft:
+    return data_draft([Frame(ts_ms=ts_ms, values=VALUES)], wire.schema_hash(CHANNELS))
 
 
-if __name__ == "__main__":
-    main()
+def cpu_s(pid: int) -> float:
+    """Give the processor time that a process has used (proc_pid_stat(5)), in seconds."""
+    fields = _proc(pid, "stat").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_mb(pid: int) -> float:
+    """Give the most memory that a process has had resident (proc_pid_status(5)), in MiB."""
+    for line in _proc(pid, "status").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024 / _MIB
+    raise Unavailable("the kernel tells no peak of resident memory")
+
+
+def _proc(pid: int, file: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/{file}").read_text(encoding="ascii")
+    except OSError as error:
+        raise Unavailable(f"the agent is gone, or this is no Linux: {error}") from error
+
+
+def measure(
+    broker: BrokerConfig, folder: Path, *, seconds: float, backlog: int
+) -> dict[str, float]:
+    """Take every measurement against a broker, with outboxes in a folder."""
+    return asyncio.run(_measure(broker, folder, seconds, backlog))
+
+
+async def _measure(
+    broker: BrokerConfig, folder: Path, seconds: float, backlog: int
+) -> dict[str, float]:
+    async with far_side(broker) as side:
+        found = await measure_idle(broker, folder, seconds)
+        found["outbox_commits_per_s"] = round(await measure_commits(folder), 1)
+        found["drain_messages_per_s"] = round(await measure_drain(broker, folder, side, backlog), 1)
+    return found

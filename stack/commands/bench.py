@@ -1,0 +1,51 @@
+"""What this machine can do, measured: `foremend bench SUBJECT`."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from stack.commands.terms import JsonOption  # noqa: TC001 - typer reads it at run time
+
+commands: Final = typer.Typer()
+bench: Final = typer.Typer(
+    name="bench", help="Measure a part of the system on this machine.", no_args_is_help=True
+)
+commands.add_typer(bench)
+
+
+@bench.command(name="agent")
+def bench_agent(
+    *,
+    seconds: Annotated[float, typer.Option(help="of 10 channels at 1 Hz")] = 20.0,
+    backlog: Annotated[int, typer.Option(help="messages to drain")] = 10_000,
+    folder: Annotated[
+        Path | None, typer.Option("--dir", help="on the disk to measure; a temporary one else")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure the edge agent: a real process, a real broker and the disk beneath."""
+    from edge_agent import bench as measures
+    from edge_agent.config import BrokerConfig
+    from stack.embedded.broker import EmbeddedBroker
+    from stack.embedded.datadir import open_data_dir
+    from stack.embedded.server import serving
+
+    with (
+        tempfile.TemporaryDirectory(dir=folder) as place,
+        open_data_dir(Path(place) / "var") as home,
+        serving(EmbeddedBroker(home)) as broker,
+    ):
+        login = BrokerConfig(
+            port=broker.port, username=broker.services.user, password=broker.services.password
+        )
+        found = measures.measure(login, Path(place), seconds=seconds, backlog=backlog)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    for name, figure in found.items():
+        typer.echo(f"{name}: {figure}")
