@@ -41,7 +41,6 @@ def evaluation_of_prediction(row: dict[str, Any]) -> Evaluation:
 
 def evaluation_of_anomaly(row: dict[str, Any]) -> Evaluation:
     """Read a row of `anomaly`; a device has one inspection alert, whatever its channels."""
-    seen = {"code": "anomaly", "score": row["score"], "channel": row["top_channel"]}
     return Evaluation(
         row_id=row["row_id"],
         tenant=row["tenant"],
@@ -50,8 +49,37 @@ def evaluation_of_anomaly(row: dict[str, Any]) -> Evaluation:
         ),
         ts=row["ts"],
         word=_WORDS[row["kind"]],
-        evidence=(seen | {"details": row["evidence"]},),
+        evidence=tuple(_reasons(row)),
     )
+
+
+def _reasons(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """Say why in the form that predictions use: the channels by their share, else the score."""
+    ranked = row["evidence"].get("channels", [])
+    if ranked:
+        return [_deviating(channel) for channel in ranked]
+    told = {"score": row["score"]} | row["evidence"]
+    return [
+        {
+            "kind": "anomaly",
+            "subject": row["top_channel"] or "",
+            "weight": 1.0,
+            "parameters": {name: value for name, value in told.items() if name != "channels"},
+        }
+    ]
+
+
+def _deviating(channel: dict[str, Any]) -> dict[str, Any]:
+    now, usual = channel["now"], channel["baseline"]
+    told = {"now": now, "usual": usual}
+    if now is not None and usual:
+        told["change_percent"] = 100.0 * (now - usual) / abs(usual)
+    return {
+        "kind": "channel_deviates",
+        "subject": channel["channel"],
+        "weight": channel["contribution"],
+        "parameters": told,
+    }
 
 
 def alert_columns(change: Change) -> dict[str, Any]:

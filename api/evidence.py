@@ -81,7 +81,7 @@ def _row(reason: dict[str, Any], units: Mapping[str, str], weight: float) -> Row
         return _age(subject, values, weight)
     return Row(
         kind="other",
-        subject=" ".join(filter(None, (wording.words(str(kind)), wording.words(subject or None)))),
+        subject=" ".join(wording.words(part) for part in (str(kind), subject) if part),
         detail=", ".join(f"{wording.words(k)} {v}" for k, v in values.items()),
         weight=weight,
     )

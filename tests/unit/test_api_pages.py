@@ -87,7 +87,7 @@ def test_a_channel_is_told_against_its_own_usual_value():
 
 def test_a_reason_of_an_unknown_kind_is_shown_and_not_left_out():
     (row,) = evidence.rows([{"code": "moon_phase", "quarter": 3}], {})
-    assert (row.subject, row.detail) == ("moon phase –", "quarter 3")
+    assert (row.subject, row.detail) == ("moon phase", "quarter 3")
 
 
 def event(**changes):
