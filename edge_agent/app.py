@@ -11,14 +11,12 @@ from edge_agent.agent import Agent
 from edge_agent.config import HostConfig, read_config
 from edge_agent.eviction import Bounds
 from edge_agent.outbox import open_outbox
+from edge_agent.sources.kinds import make_source
 from foremend.clock import wall_ms
 from foremend.errors import ForemendError
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from edge_agent.config import SourceConfig
-    from edge_agent.source import Source
 
 
 def run(config_path: Path) -> None:
@@ -49,13 +47,6 @@ async def _host(config: HostConfig, outbox: Path) -> None:
     async with open_outbox(outbox, wall_ms) as file:
         view = file.device(config.agent.device, bounds)
         await Agent(config.agent, make_source(config.source), view, wall_ms).run(stop)
-
-
-def make_source(config: SourceConfig) -> Source:
-    """Make the source that a configuration names; its code is imported only when used."""
-    from edge_agent.lines_source import LinesSource  # noqa: PLC0415 - see above
-
-    return LinesSource(config)
 
 
 def _innermost(error: BaseException) -> BaseException:

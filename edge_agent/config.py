@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
 from foremend.errors import ConfigurationError
 from foremend.values import Timeline
-from foremend.wire import MAX_CHANNELS, Address, Channel, Component, Id, Text
+from foremend.wire import Address, Id
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,24 +68,12 @@ class AgentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return Address(tenant=self.tenant, device=self.device)
 
 
-class SourceConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where readings come from, and what the device is."""
-
-    kind: Literal["lines"] = "lines"
-    path: str = "-"
-    """A named pipe; `-` is standard input."""
-    family: Id
-    model: Text
-    firmware: Text = ""
-    channels: Annotated[tuple[Channel, ...], Meta(min_length=1, max_length=MAX_CHANNELS)]
-    components: tuple[Component, ...] = ()
-
-
 class HostConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One process that hosts one agent: the whole of its configuration file."""
 
     agent: AgentConfig
-    source: SourceConfig
+    source: dict[str, Any]
+    """What `edge_agent.sources.kinds` makes a source of; the rest depends on its `kind`."""
     outbox: str = "outbox.sqlite3"
     """Path of the outbox; beside the configuration file where it is relative."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

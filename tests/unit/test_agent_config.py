@@ -12,6 +12,7 @@ from edge_agent import session
 from edge_agent.config import read_config
 from edge_agent.logs import JsonLines
 from edge_agent.source import Description
+from edge_agent.sources.kinds import make_source
 from foremend import wire
 from foremend.errors import ConfigurationError
 from foremend.wire import Address, Channel, Component, Up
@@ -50,7 +51,7 @@ def test_a_configuration_is_read_whole(tmp_path: Path) -> None:
     assert config.agent.address == Address(tenant="demo", device="printer-01")
     assert (config.agent.broker.port, config.agent.timeline) == (8883, "sim:demo")
     assert config.agent.broker.tls is not None
-    assert config.source.channels == (Channel(name="hotend", unit="Cel"),)
+    assert make_source(config.source).describe().channels == (Channel(name="hotend", unit="Cel"),)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +71,20 @@ def test_a_wrong_setting_is_named(tmp_path: Path, old: str, new: str, complaint:
 
     with pytest.raises(ConfigurationError, match=complaint):
         read_config(path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"kind": "tea_leaves"}, "there is no 'tea_leaves'; installed are .*lines"),
+        ({"family": "f"}, r"model.*\$.source"),
+        ({"family": "f", "model": "m", "channels": [], "pth": "-"}, "pth"),
+        ({"family": "f", "model": "m", "channels": [{"name": "a"}]}, r"\$.source.channels"),
+    ],
+)
+def test_a_wrong_setting_of_a_source_is_named(settings, complaint: str) -> None:
+    with pytest.raises(ConfigurationError, match=complaint):
+        make_source(settings)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

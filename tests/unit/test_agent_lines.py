@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_agent.config import SourceConfig
-from edge_agent.lines_source import LinesSource, parse_line
 from edge_agent.source import Description, Frame, Happening
+from edge_agent.sources.lines import LinesConfig, LinesSource, parse_line
 from foremend.errors import ConfigurationError, InputError
 from foremend.wire import Channel
 
@@ -55,7 +54,7 @@ def test_a_bad_line_is_named_with_its_fault(line: bytes, complaint: str) -> None
 async def test_a_pipe_is_read_on_past_bad_lines_until_closed(tmp_path: Path) -> None:
     pipe = tmp_path / "readings"
     os.mkfifo(pipe)
-    source = LinesSource(SourceConfig(path=str(pipe), family="f", model="m", channels=CHANNELS))
+    source = LinesSource(LinesConfig(path=str(pipe), family="f", model="m", channels=CHANNELS))
     items = source.read()
     writer = os.open(pipe, os.O_RDWR)
 
@@ -73,7 +72,7 @@ async def test_a_pipe_is_read_on_past_bad_lines_until_closed(tmp_path: Path) -> 
 async def test_a_path_that_is_no_pipe_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
-    source = LinesSource(SourceConfig(path=str(file), family="f", model="m", channels=CHANNELS))
+    source = LinesSource(LinesConfig(path=str(file), family="f", model="m", channels=CHANNELS))
 
     with pytest.raises(ConfigurationError, match="mkfifo"):
         await anext(source.read())

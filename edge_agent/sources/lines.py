@@ -17,18 +17,30 @@ import msgspec
 from msgspec import Meta, Struct
 
 from edge_agent.source import Description, Frame, Happening
-from foremend import wire  # noqa: TC001 - msgspec reads the annotations at run time
+from edge_agent.sources.kinds import SourceKind
+from foremend import wire
 from foremend.errors import ConfigurationError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from edge_agent.config import SourceConfig
     from edge_agent.source import Item
 
 LOG: Final = logging.getLogger(__name__)
 MAX_LINE: Final = 64 * 1024
 """Bytes."""
+
+
+class LinesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the lines come from, and what the device is."""
+
+    path: str = "-"
+    """A named pipe; `-` is standard input."""
+    family: wire.Id
+    model: wire.Text
+    firmware: wire.Text = ""
+    channels: Annotated[tuple[wire.Channel, ...], Meta(min_length=1, max_length=wire.MAX_CHANNELS)]
+    components: tuple[wire.Component, ...] = ()
 
 
 class _FrameLine(Struct, forbid_unknown_fields=True):
@@ -49,7 +61,7 @@ class _EventLine(Struct, forbid_unknown_fields=True):
 class LinesSource:
     """Reads readings that another program writes."""
 
-    def __init__(self, config: SourceConfig) -> None:
+    def __init__(self, config: LinesConfig) -> None:
         self._path = config.path
         self._closed = asyncio.Event()
         self._description = Description(
@@ -154,3 +166,6 @@ def _open_pipe(path: str) -> object:
         raise ConfigurationError(f"source.path: {path} is not a named pipe; make one with mkfifo")
     # Opened for both, so that it does not end when one writer leaves and another comes later.
     return os.fdopen(os.open(path, os.O_RDWR | os.O_NONBLOCK), "rb", buffering=0)
+
+
+KIND: Final = SourceKind(config=LinesConfig, make=LinesSource)
