@@ -6,3 +6,4 @@ GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO foremend_app;
 REVOKE UPDATE, DELETE ON work_order_event, alert_event, audit_log, finding, part_movement FROM foremend_app;
 GRANT UPDATE (verified) ON finding TO foremend_app;
 REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM foremend_app;
+REVOKE INSERT, UPDATE, DELETE ON dropped_section FROM foremend_app;
