@@ -77,8 +77,8 @@ def test_a_wrong_setting_is_named(tmp_path: Path, old: str, new: str, complaint:
     ("settings", "complaint"),
     [
         ({"kind": "tea_leaves"}, "there is no 'tea_leaves'; installed are .*lines"),
-        ({"family": "f"}, r"model.*\$.source"),
-        ({"family": "f", "model": "m", "channels": [], "pth": "-"}, "pth"),
+        ({"family": "f", "channels": [{"name": "a", "unit": "1"}]}, "model"),
+        ({"family": "f", "model": "m", "pth": "-"}, "pth"),
         ({"family": "f", "model": "m", "channels": [{"name": "a"}]}, r"\$.source.channels"),
     ],
 )
