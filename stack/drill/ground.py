@@ -1,0 +1,181 @@
+"""Where a drill takes place: the servers that devices and ingest use, and what may be harmed."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Protocol, Self
+
+from foremend.errors import ForemendError
+from stack import site
+from stack.drill.parts import Part, ProcessPart
+from stack.drill.relay import Relay
+from stack.embedded.broker import EmbeddedBroker
+from stack.embedded.datadir import open_data_dir
+from stack.embedded.ports import free_port
+from stack.embedded.postgres import EmbeddedPostgres
+from stack.readiness import answers
+from stack.service import Service
+from stack.services import RUN, foremend_service, service_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from stack.command import Command
+    from stack.embedded.datadir import DataDir
+
+TENANT: Final = "drill"
+POSTGRES, BROKER, INGEST = "postgres", "broker", "ingest"
+SCORING, API = "scoring", "api"
+ALWAYS: Final = (POSTGRES, BROKER, INGEST)
+
+
+class NotHere(ForemendError):
+    """This scenario harms what is not ours to harm here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Programs:
+    """What runs as ingest and as devices; None for our own. A control names a crippled one."""
+
+    ingest: tuple[str, ...] | None = None
+    devices: tuple[str, ...] | None = None
+
+
+class Ground(Protocol):
+    """What a scenario is run on.
+
+    The throw-away one below offers everything. On a broker and a database of one's own, only the
+    parts that may be harmed are offered, and scenarios that need others are left out.
+    """
+
+    folder: Path
+    passwords: Mapping[str, str]
+    """Each device's own, for the broker."""
+    relay: Relay
+    """The devices' way to the broker."""
+    programs: Programs
+
+    @property
+    def app_url(self) -> str:
+        """The database, as the runtime role."""
+
+    def part(self, name: str) -> Part:
+        """Give what may be harmed, running; raises NotHere where it is not offered."""
+
+    def tend(self) -> None:
+        """Start again whatever died by itself, as a supervisor would."""
+
+    def wipe_broker(self) -> None:
+        """Delete the state of the broker, which does not run; raises NotHere."""
+
+
+@dataclass(slots=True)
+class ThrowAway:
+    """Servers in a folder of their own, gone when its `with` block ends.
+
+    >>> with ThrowAway(folder, devices=4) as ground:
+    ...     ground.part("ingest").kill()
+    """
+
+    folder: Path
+    devices: int = 4
+    programs: Programs = field(default_factory=Programs)
+    seed: int = 0
+    passwords: dict[str, str] = field(init=False, default_factory=dict)
+    relay: Relay = field(init=False)
+    postgres: EmbeddedPostgres = field(init=False)
+    broker: EmbeddedBroker = field(init=False)
+    _site: site.Site = field(init=False)
+    _home: DataDir = field(init=False)
+    _parts: dict[str, ProcessPart] = field(init=False, default_factory=dict)
+    _undo: ExitStack = field(init=False, default_factory=ExitStack)
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._open(stack)
+            self._undo = stack.pop_all()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._undo.close()
+
+    @property
+    def app_url(self) -> str:
+        """The database, as the runtime role."""
+        return self._site.app_url
+
+    @property
+    def owner_url(self) -> str:
+        """The database, as the schema's owner."""
+        return self._site.owner_url
+
+    @property
+    def home(self) -> DataDir:
+        """The servers' data folder."""
+        return self._home
+
+    def part(self, name: str) -> ProcessPart:
+        """Give a part; scoring and api are started when they are first asked for."""
+        if name not in self._parts:
+            if name not in {SCORING, API}:
+                raise NotHere(f"there is no part named {name!r}")
+            self._add(self._service(name)).wait_ready()
+        return self._parts[name]
+
+    def tend(self) -> None:
+        """Start again whatever died by itself, as a supervisor would."""
+        for part in self._parts.values():
+            if not part.alive():
+                part.start()
+
+    def wipe_broker(self) -> None:
+        """Delete the state of the broker, which does not run."""
+        for entry in self.broker.store.iterdir():
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+    def _open(self, stack: ExitStack) -> None:
+        self._home = home = stack.enter_context(open_data_dir(self.folder / "var"))
+        home.folder(RUN)
+        names = [f"drill-{number}" for number in range(1, self.devices + 1)]
+        self.passwords = {name: home.secret(f"device-{name}") for name in names}
+        self.postgres = EmbeddedPostgres(home)
+        stack.callback(self.postgres.close)
+        self.broker = EmbeddedBroker(home, devices=self.passwords)
+        stack.callback(self._stop_all)
+        for server in (self.postgres, self.broker):
+            self._add(Service.of(server)).wait_ready()
+        self._site = site.prepare_database(home, self.postgres, TENANT)
+        self.relay = stack.enter_context(Relay(self.broker.host, self.broker.port, seed=self.seed))
+        self._add(self._service(INGEST)).wait_ready()
+
+    def _add(self, service: Service) -> ProcessPart:
+        log = self._home.folder("log") / f"{service.name}.log"
+        part = self._parts[service.name] = ProcessPart(service, log)
+        part.start()
+        return part
+
+    def _service(self, name: str) -> Service:
+        told = service_environment(self._home, self._site, self.broker, tenant=TENANT)
+        if name == API:
+            port = free_port()
+            told["FOREMEND_API_PORT"] = str(port)
+            return foremend_service(
+                name, told, ready=lambda: answers(f"http://127.0.0.1:{port}/readyz")
+            )
+        service = foremend_service(name, told)
+        other = self.programs.ingest if name == INGEST else None
+        return service if other is None else replace(service, command=_instead(service, other))
+
+    def _stop_all(self) -> None:
+        for part in reversed(self._parts.values()):
+            part.resume()
+            part.stop()
+
+
+def _instead(service: Service, argv: tuple[str, ...]) -> Callable[[], Command]:
+    """Run another Python program as a service, told the same."""
+    return lambda: replace(service.command(), argv=(sys.executable, *argv))

@@ -1,0 +1,203 @@
+"""Runs one scenario: break, mend, wait for recovery, again and again; then judge."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from stack.drill import verdict
+from stack.drill.ground import INGEST
+from stack.drill.parts import POLL_S, PartFailed
+from stack.drill.scenarios import DEVICES, Scenario, Scene
+from stack.drill.trial import Trial
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stack.drill.ground import Ground
+    from stack.drill.verdict import Verdict
+
+RSS_LIMIT_MB: Final = 32.0
+"""What ingest or the agents may grow by, above what they took before the first fault."""
+SAMPLE_S: Final = 0.25
+BEFORE_S: Final = (0.2, 1.0)
+"""Load without a fault before each one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """How a scenario is run."""
+
+    loops: int = 5
+    seed: int = 1
+    patience_s: float = 90.0
+    """A recovery that takes longer has failed."""
+    tell: Callable[[str], None] = lambda _line: None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a scenario came to; memory in MiB, times in seconds."""
+
+    scenario: str
+    loops: int
+    """Those that were finished."""
+    verdict: Verdict
+    recovery_s: tuple[float, ...]
+    rss_growth_mb: float
+    complaints: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.complaints
+
+    def figures(self) -> dict[str, Any]:
+        """Give the report as one JSON object's fields."""
+        counts = asdict(self.verdict)
+        recovery = self.recovery_s
+        return {
+            "scenario": self.scenario,
+            "loops": self.loops,
+            **{name: counts.pop(name) for name in ("acked", "stored", "lost", "duplicates")},
+            "gaps_recorded": counts.pop("gaps_recorded"),
+            "recovery_s_p50": round(statistics.median(recovery), 3) if recovery else None,
+            "recovery_s_max": round(max(recovery), 3) if recovery else None,
+            "rss_growth_mb": round(self.rss_growth_mb, 1),
+            "passed": self.passed,
+            **counts,
+            "complaints": list(self.complaints),
+        }
+
+
+@dataclass(slots=True)
+class Memory:
+    """How far ingest and the devices' process have grown."""
+
+    scene: Scene
+    growth_mb: float = 0.0
+    _first: dict[str, float] = field(default_factory=dict)
+    _at: float = 0.0
+
+    def look(self) -> None:
+        """Take a sample, where the last one is old enough."""
+        if time.monotonic() - self._at < SAMPLE_S:
+            return
+        self._at = time.monotonic()
+        for name in (INGEST, DEVICES):
+            now = self.scene.part(name).rss_mb()
+            first = self._first.setdefault(name, now)
+            self.growth_mb = max(self.growth_mb, now - first)
+
+
+@dataclass(slots=True)
+class Rehearsal:
+    """One scenario on its way."""
+
+    scenario: Scenario
+    ground: Ground
+    trial: Trial
+    course: Course
+    recovery_s: list[float] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+    _memory: Memory | None = None
+
+    def run(self) -> Report:
+        """Run every loop that can be run, then judge."""
+        try:
+            self._loops()
+            self.trial.silence(self.course.patience_s)
+        except PartFailed as failure:
+            self.complaints.append(str(failure))
+        found = self.trial.verdict()
+        self.complaints += wrong_with(found, self.scenario)
+        growth = self._memory.growth_mb if self._memory else 0.0
+        if growth > RSS_LIMIT_MB:
+            self.complaints.append(f"memory grew by {growth:.0f} MiB")
+        return Report(
+            scenario=self.scenario.name,
+            loops=len(self.recovery_s),
+            verdict=found,
+            recovery_s=tuple(self.recovery_s),
+            rss_growth_mb=growth,
+            complaints=tuple(self.complaints),
+        )
+
+    def _loops(self) -> None:
+        chance = random.Random(f"{self.scenario.name} {self.course.seed}")  # noqa: S311 - seeded
+        for loop in range(self.course.loops):
+            scene = Scene(ground=self.ground, trial=self.trial, chance=chance, loop=loop)
+            if self._memory is None:
+                self._begin(scene)
+            self._break_and_mend(scene)
+            complaint = self.scenario.check(scene)
+            if complaint:
+                self.complaints.append(complaint)
+            took = self.recovery_s[-1]
+            self.course.tell(f"loop {loop + 1}/{self.course.loops}: recovered in {took:.2f} s")
+
+    def _begin(self, scene: Scene) -> None:
+        """Wait until every device's readings are acknowledged, and weigh everybody."""
+        self._memory = Memory(scene)
+        self._until_recovered(scene, verdict.Mark(newest={}, owed=frozenset()))
+
+    def _break_and_mend(self, scene: Scene) -> None:
+        self._let_pass(scene.chance.uniform(*BEFORE_S))
+        with self.scenario.fault(scene):
+            self._let_pass(scene.chance.uniform(*self.scenario.hold_s))
+        ended = time.monotonic()
+        self.trial.ledger.read()
+        self._until_recovered(scene, verdict.mark(self.trial.ledger))
+        self.recovery_s.append(time.monotonic() - ended)
+
+    def _let_pass(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self._look()
+            time.sleep(POLL_S)
+
+    def _until_recovered(self, scene: Scene, since: verdict.Mark) -> None:
+        deadline = time.monotonic() + self.course.patience_s
+        while not self._recovered(scene, since):
+            if not scene.trial.devices.alive():
+                raise PartFailed(f"the devices ended: {scene.trial.devices.last_words()}")
+            if time.monotonic() > deadline:
+                raise PartFailed(f"no recovery within {self.course.patience_s:.0f} s")
+            self.ground.tend()
+            self._look()
+            time.sleep(POLL_S)
+
+    def _recovered(self, scene: Scene, since: verdict.Mark) -> bool:
+        self.trial.ledger.read()
+        flows = verdict.recovered(self.trial.ledger, since, self.ground.passwords)
+        return flows and all(scene.part(name).serves() for name in self.scenario.waits_for)
+
+    def _look(self) -> None:
+        if self._memory is not None:
+            self._memory.look()
+
+
+def wrong_with(found: Verdict, scenario: Scenario) -> list[str]:
+    """Give what is wrong with a verdict, in words."""
+    complaints = []
+    if found.lost:
+        complaints.append(f"{found.lost} readings were lost without a recorded gap")
+    if found.duplicates:
+        complaints.append(f"{found.duplicates} readings are stored more than once")
+    if found.altered:
+        complaints.append(f"{found.altered} readings are stored as they never were")
+    if found.unkept and not scenario.kills_devices:
+        complaints.append(f"{found.unkept} readings never reached the agent's disk")
+    if not found.acked:
+        complaints.append("nothing was acknowledged, so nothing was proven")
+    return complaints
+
+
+def rehearse(scenario: Scenario, ground: Ground, course: Course) -> Report:
+    """Run a scenario on a ground."""
+    folder = ground.folder / "trials" / scenario.name
+    with Trial(ground, scenario.name, folder, scenario.habits) as trial:
+        return Rehearsal(scenario, ground, trial, course).run()
