@@ -24,6 +24,7 @@ from api import (
     alerts,
     console,
     devices,
+    enrolment,
     forms,
     me,
     model_versions,
@@ -70,6 +71,7 @@ _REST: Final = (
     truth,
     model_versions,
     stream,
+    enrolment,
 )
 _log = get_logger(__name__)
 

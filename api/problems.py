@@ -68,6 +68,12 @@ class KeyReused(ForemendError):
     remedy = Remedy.REJECT
 
 
+class ClaimRefused(ForemendError):
+    """This claim gives no credentials: have a new token made."""
+
+    remedy = Remedy.REJECT
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """What is told about an error."""
@@ -93,6 +99,7 @@ class Problem:
 _KINDS: Final[tuple[tuple[type[ForemendError], int, str, str], ...]] = (
     (SignInRequired, 401, "sign_in_required", "Not signed in"),
     (Forbidden, 403, "forbidden", "Not allowed"),
+    (ClaimRefused, 403, "claim_refused", "Claim refused"),
     (ForeignForm, 403, "foreign_form", "Foreign form"),
     (NotFound, 404, "not_found", "Not found"),
     (MoveRefused, 409, "move_refused", "Move refused"),

@@ -23,6 +23,10 @@ class Permission(Enum):
     """Accept, begin, fit, hold, resume, or report that it cannot be completed."""
     DIRECT_ORDERS = "direct_orders"
     """Choose another strategy, ship a kit, cancel."""
+    MANAGE_DEVICES = "manage_devices"
+    """Let devices in, renew their secrets, shut them out."""
+    COMMAND_DEVICES = "command_devices"
+    """Send commands, set the configuration."""
 
 
 class Role(Enum):
@@ -38,12 +42,13 @@ class Role(Enum):
 
 
 _READ: Final = frozenset({Permission.READ_FLEET, Permission.READ_ORDERS})
+_DEVICES: Final = frozenset({Permission.MANAGE_DEVICES, Permission.COMMAND_DEVICES})
 _ENGINEERING: Final = frozenset({Permission.READ_MODELS, Permission.READ_TRUTH})
 
 PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
     Role.ADMIN: frozenset(Permission),
-    Role.ENGINEER: _READ | _ENGINEERING | {Permission.HANDLE_ALERTS},
-    Role.DISPATCHER: frozenset(Permission) - _ENGINEERING,
+    Role.ENGINEER: _READ | _ENGINEERING | _DEVICES | {Permission.HANDLE_ALERTS},
+    Role.DISPATCHER: frozenset(Permission) - _ENGINEERING - {Permission.MANAGE_DEVICES},
     Role.TECHNICIAN: _READ | {Permission.WORK_ORDERS, Permission.HANDLE_ALERTS},
     # An outside provider sees orders of its region, not the fleet behind them.
     Role.PARTNER: frozenset({Permission.READ_ORDERS, Permission.WORK_ORDERS}),

@@ -28,6 +28,8 @@ MODELS: Final = "model-signing.pem"
 """The file of the private key that vouches for models."""
 COMMANDS: Final = "command-signing.pem"
 """The file of the private key that vouches for commands and configurations."""
+GATE: Final = "gate-issuer.pem"
+"""The file of the private key whose word the broker takes for who may come in."""
 
 
 @dataclass(frozen=True, slots=True)

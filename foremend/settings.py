@@ -41,6 +41,18 @@ class Settings(BaseSettings):
     broker_user: str | None = None
     broker_password: SecretStr | None = None
     broker_tls: bool = Field(default=False, description="TLS, with the system's authorities")
+    device_broker: str = Field(
+        default="", description="HOST:PORT that enrolled devices are told; default the broker's"
+    )
+    gate_url: SecretStr = Field(
+        default=SecretStr(""), description="nats:// URL by which the gate answers the broker"
+    )
+    gate_system_url: SecretStr = Field(
+        default=SecretStr(""), description="nats:// URL of its system account, to cut devices off"
+    )
+    gate_files: Path | None = Field(
+        default=None, description="folder of Mosquitto's password and access files for devices"
+    )
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8420, ge=0, le=65535)
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
@@ -55,14 +67,27 @@ class Settings(BaseSettings):
     verify_hours: float = Field(
         default=6.0, gt=0, description="hours a device must run after a repair before it counts"
     )
+    keep_frames_days: float = Field(
+        default=0, ge=0, description="drop frames of this age on their timeline; 0 keeps for ever"
+    )
+    keep_minutes_days: float = Field(default=0, ge=0, description="likewise rollups per minute")
+    keep_hours_days: float = Field(default=0, ge=0, description="likewise rollups per hour")
+    compress_days: float = Field(
+        default=7, ge=0, description="compress frames of this age, where that is possible; 0 never"
+    )
     truth_file: Path | None = Field(
         default=None, description="a simulation's truth, for the console's comparison page only"
     )
 
     @property
     def trusted_keys_dir(self) -> Path:
-        """The folder whose public keys may sign models and commands."""
+        """The folder whose public keys may sign models."""
         return self.trust_keys or self.data_dir / "keys" / "trusted"
+
+    @property
+    def command_keys_dir(self) -> Path:
+        """The folder whose public keys devices are told to obey, when they enrol."""
+        return self.data_dir / "keys" / "commands"
 
     @classmethod
     def settings_customise_sources(

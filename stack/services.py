@@ -49,6 +49,8 @@ def service_environment(
         "FOREMEND_BROKER_PORT": str(broker.port),
         "FOREMEND_BROKER_USER": broker.services.user,
         "FOREMEND_BROKER_PASSWORD": broker.services.password,
+        "FOREMEND_DEVICE_BROKER": f"{broker.host}:{broker.device_port}",
+        **broker.gate_terms,
     }
 
 

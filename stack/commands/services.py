@@ -21,6 +21,14 @@ def ingest() -> None:
 
 
 @commands.command()
+def gate() -> None:
+    """Let devices in at the broker, each as itself, and cut off whose credentials are revoked."""
+    from ingest.gate.app import run
+
+    serve("gate", run)
+
+
+@commands.command()
 def scoring() -> None:
     """Follow the input log: anomalies, hazards and predictions."""
     from models.scoring.service import run

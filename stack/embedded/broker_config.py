@@ -5,11 +5,12 @@ Pure text for both brokers; the rights are the same on either.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+
+from foremend.device_secrets import mosquitto_hash
+from ingest.gate import callout, mosquitto
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +22,6 @@ PACKET_IDS: Final = 65_535
 SERVER_NAME: Final = "foremend-broker"
 STORE_LIMIT: Final = 4 * 1024**3
 """Bytes that undelivered messages may take; devices keep theirs until our own acknowledgement."""
-HASH_ROUNDS: Final = 101
-"""Mosquitto's own default; the passwords are 256-bit random, which no rounds can better."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,22 +52,62 @@ def max_ack_pending(filters: int) -> int:
     return PACKET_IDS // filters
 
 
-def nats_config(*, port: int, store: str, rights: Sequence[Right], filters: int) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """Who answers for logins that the broker itself does not know."""
+
+    port: int
+    """Of NATS's own protocol, on loopback, where the gate comes in."""
+    login: Login
+    system: Login
+    """Of the system account, by which sessions are looked over and ended."""
+    issuer: str
+    """The account key whose word the broker takes."""
+
+
+def nats_config(*, port: int, store: str, rights: Sequence[Right], filters: int, gate: Gate) -> str:
     """Return nats-server's configuration; its format takes JSON."""
     config = {
         "server_name": SERVER_NAME,
-        # Its own protocol cannot be switched off; nobody but an MQTT user may log in, so it is
-        # given whatever loopback port is free.
-        "listen": "127.0.0.1:-1",
+        # Its own protocol cannot be switched off; nobody but the gate and MQTT users may log in.
+        "listen": f"127.0.0.1:{gate.port}",
         "jetstream": {"store_dir": store, "max_file_store": STORE_LIMIT},
         "mqtt": {
             "listen": f"127.0.0.1:{port}",
             "ack_wait": "10s",
             "max_ack_pending": max_ack_pending(filters),
         },
-        "authorization": {"users": [_nats_user(right) for right in rights]},
+        "accounts": {"SYS": {"users": [_plain(gate.system)]}},
+        "system_account": "SYS",
+        "authorization": {
+            "timeout": callout.PATIENCE_S,
+            "users": [*map(_nats_user, rights), _gate_user(gate)],
+            "auth_callout": {
+                "issuer": gate.issuer,
+                # All others are asked of the gate.
+                "auth_users": [
+                    *(right.login.user for right in rights),
+                    gate.login.user,
+                    gate.system.user,
+                ],
+            },
+        },
     }
     return json.dumps(config, indent=2)
+
+
+def _plain(login: Login) -> dict[str, Any]:
+    return {
+        "user": login.user,
+        "password": login.password,
+        "allowed_connection_types": ["STANDARD"],
+    }
+
+
+def _gate_user(gate: Gate) -> dict[str, Any]:
+    answers = {"max": 1, "ttl": "1m"}
+    rights = {"subscribe": {"allow": [callout.SUBJECT]}, "allow_responses": answers}
+    return {**_plain(gate.login), "permissions": rights}
 
 
 def _nats_user(right: Right) -> dict[str, Any]:
@@ -91,14 +130,25 @@ def nats_subjects(mqtt_filter: str) -> tuple[str, ...]:
     return (subject,) if names[-1] != ">" or len(names) == 1 else (".".join(names[:-1]), subject)
 
 
-def mosquitto_config(*, port: int, store: str, filters: int) -> str:
-    """Return mosquitto's configuration; the password and access files stand in the store."""
+def mosquitto_config(*, port: int, device_port: int, store: str, filters: int) -> str:
+    """Return mosquitto's configuration; the password and access files stand in the store.
+
+    Enrolled devices have a listener of their own, on which a login is the client id; the services
+    share one login and could not be there.
+    """
     return "\n".join(
         (
+            "per_listener_settings true",
             f"listener {port} 127.0.0.1",
             "allow_anonymous false",
             f"password_file {store}/passwords",
             f"acl_file {store}/access",
+            f"listener {device_port} 127.0.0.1",
+            "allow_anonymous false",
+            "use_username_as_clientid true",
+            f"password_file {store}/{mosquitto.PASSWORDS}",
+            f"acl_file {store}/{mosquitto.ACCESS}",
+            f"pid_file {store}/{mosquitto.PID}",
             "persistence true",
             f"persistence_location {store}/",
             "autosave_interval 30",
@@ -113,7 +163,7 @@ def mosquitto_config(*, port: int, store: str, filters: int) -> str:
 
 def mosquitto_passwords(rights: Sequence[Right], salt: bytes) -> str:
     """Return mosquitto's password file: PBKDF2-SHA512, its format 7."""
-    return "".join(f"{r.login.user}:{_hashed(r.login.password, salt)}\n" for r in rights)
+    return "".join(f"{r.login.user}:{mosquitto_hash(r.login.password, salt)}\n" for r in rights)
 
 
 def mosquitto_access(rights: Sequence[Right]) -> str:
@@ -125,9 +175,3 @@ def _access_lines(right: Right) -> tuple[str, ...]:
     writes = (f"topic write {f}" for f in right.publish)
     reads = (f"topic read {f}" for f in right.subscribe)
     return (f"user {right.login.user}", *writes, *reads)
-
-
-def _hashed(password: str, salt: bytes) -> str:
-    digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, HASH_ROUNDS)
-    parts = (base64.b64encode(raw).decode() for raw in (salt, digest))
-    return f"$7${HASH_ROUNDS}${'$'.join(parts)}"

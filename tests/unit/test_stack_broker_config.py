@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from foremend.wire import Address, Down, Up
 from stack.embedded.broker_config import (
     PACKET_IDS,
+    Gate,
     devices_right,
     max_ack_pending,
     mosquitto_access,
+    mosquitto_config,
     mosquitto_passwords,
     nats_config,
     nats_subjects,
@@ -23,6 +25,13 @@ from stack.embedded.mqtt_probe import Login, connect_packet
 
 SERVICES = services_right(Login(user="services", password='a "quoted" word'))
 ONE = devices_right(Login(user="printer-01", password="secret"), "printer-01")
+
+GATE = Gate(
+    port=4222,
+    login=Login(user="gate", password="g"),
+    system=Login(user="system", password="s"),
+    issuer="A" * 56,
+)
 
 
 @pytest.mark.parametrize(
@@ -45,17 +54,40 @@ def test_all_filters_of_a_session_together_leave_packet_ids_over(filters: int) -
 
 
 def test_nats_is_told_loopback_users_and_rights() -> None:
-    config = json.loads(nats_config(port=1883, store="/s", rights=[SERVICES, ONE], filters=8))
+    config = json.loads(
+        nats_config(port=1883, store="/s", rights=[SERVICES, ONE], filters=8, gate=GATE)
+    )
 
     assert config["mqtt"] == {
         "listen": "127.0.0.1:1883",
         "ack_wait": "10s",
         "max_ack_pending": 8191,
     }
-    services, device = config["authorization"]["users"]
+    services, device, gate = config["authorization"]["users"]
     assert services["password"] == 'a "quoted" word'
     assert device["permissions"]["publish"]["allow"] == ["fm.1.*.*.printer-01.up.*"]
     assert {tuple(u["allowed_connection_types"]) for u in (services, device)} == {("MQTT",)}
+    assert gate["allowed_connection_types"] == ["STANDARD"]
+
+
+def test_whoever_nats_does_not_know_is_asked_of_the_gate() -> None:
+    config = json.loads(
+        nats_config(port=1, store="/s", rights=[SERVICES, ONE], filters=8, gate=GATE)
+    )
+
+    assert config["listen"] == "127.0.0.1:4222"
+    assert config["authorization"]["auth_callout"] == {
+        "issuer": "A" * 56,
+        "auth_users": ["services", "printer-01", "gate", "system"],
+    }
+
+
+def test_on_mosquitto_an_enrolled_devices_login_is_its_client_id() -> None:
+    config = mosquitto_config(port=1, device_port=2, store="/s", filters=8)
+    services, devices = config.split("listener 2 ")
+
+    assert "use_username_as_clientid" not in services
+    assert "use_username_as_clientid true\npassword_file /s/device-passwords" in devices
 
 
 @pytest.mark.parametrize("kind", [*Up, *Down])

@@ -1,0 +1,60 @@
+"""The composition root of the gate: it lets devices in, and shows them out."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import stamina
+
+from foremend import keys
+from foremend.db.listen import attend
+from foremend.errors import ConfigurationError, Unavailable
+from ingest.gate import mosquitto, store
+from ingest.gate.door import Door
+from ingest.gate.nats_gate import NatsGate
+from ingest.gate.nkey import Issuer
+from ingest.gate.register import PostgresRegister
+from ingest.gate.usher import Usher
+
+if TYPE_CHECKING:
+    import threading
+
+    from foremend.settings import Settings
+
+POLL_S: Final = 10.0
+"""A lost notice of a revocation delays it by so much."""
+
+
+def run(settings: Settings, stop: threading.Event) -> None:
+    """Serve until `stop` is set; the death of a part stops the whole.
+
+    Raises:
+        ConfigurationError: no database or no broker is named.
+        Unavailable: the broker did not come up within a minute.
+    """
+    url = settings.database_url.get_secret_value()
+    if not url:
+        raise ConfigurationError("the gate needs FOREMEND_DATABASE_URL")
+    if settings.gate_url.get_secret_value():
+        _at_nats(settings, url, stop)
+    elif settings.gate_files is not None:
+        work = partial(mosquitto.keep, settings.gate_files)
+        attend(url, name="gate", listen=store.LISTEN, work=work, stop=stop, poll_s=POLL_S)
+    else:
+        raise ConfigurationError("the gate needs FOREMEND_GATE_URL, or FOREMEND_GATE_FILES")
+
+
+def _at_nats(settings: Settings, url: str, stop: threading.Event) -> None:
+    gate = NatsGate(
+        url=settings.gate_url.get_secret_value(),
+        system_url=settings.gate_system_url.get_secret_value(),
+        issuer=Issuer(keys.private_key(settings.data_dir / "keys" / keys.GATE)),
+        register=PostgresRegister(url),
+    )
+    with Door(gate, stop) as door:
+        for attempt in stamina.retry_context(on=Unavailable, attempts=None, timeout=60):
+            with attempt:
+                door.open()
+        work = Usher(gate, door.ask).look
+        attend(url, name="gate", listen=store.LISTEN, work=work, stop=stop, poll_s=POLL_S)
