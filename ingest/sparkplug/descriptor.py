@@ -88,7 +88,9 @@ def _payload_class() -> type[Message]:
     # A pool of our own: another library in the process may bring the same messages.
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.Payload"))
+    form = pool.FindMessageTypeByName(f"{_PACKAGE}.Payload")
+    payload: type[Message] = message_factory.GetMessageClass(form)
+    return payload
 
 
 PayloadMessage: Final = _payload_class()

@@ -13,7 +13,7 @@ from foremend.errors import MalformedMessage
 from ingest.sparkplug import payload, topics
 from ingest.sparkplug.naming import original
 from ingest.sparkplug.node import EdgeNode, Heard, Ownership
-from ingest.sparkplug.outcome import Outcome, Reason, Rebirth, Tally
+from ingest.sparkplug.outcome import Reason, Tally
 from ingest.sparkplug.topics import Node
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from foremend.clock import Millis
     from ingest.intake import Arrival
+    from ingest.sparkplug.outcome import Outcome
 
 MAX_NODES: Final = 4096
 """Edge nodes that are remembered; the one longest unheard is forgotten, and asked anew."""
@@ -65,7 +66,8 @@ class Host:
             if retained:
                 # Nobody knows how old it is; the edge node itself can say what holds now.
                 out.tally[Tally.RETAINED] += 1
-                node.wants = node.wants or (Reason.NO_BIRTH if node.session is None else None)
+                if node.session is None:
+                    node.wants = node.wants or Reason.NO_BIRTH
                 return
             content = payload.decode(arrival.payload)
         except MalformedMessage as error:
@@ -88,15 +90,15 @@ class Host:
         for node in self._nodes.values():
             node.rejoined()
 
-    def expect(self, devices: Iterable[tuple[str, str]], out: Outcome) -> None:
-        """Ask the edge nodes of stored devices, by tenant and id, for their births.
+    def expect(self, devices: Iterable[tuple[str, str]]) -> None:
+        """Have the edge nodes of stored devices, by tenant and id, asked for their births.
 
         Until they answer nobody knows what was missed while this process was not there.
         """
         wanted = {node for tenant, device in devices for node in self._nodes_of(tenant, device)}
-        for node in sorted(wanted - self._nodes.keys(), key=lambda n: (n.group, n.node)):
-            self._node(node).lapse = Reason.NOT_LISTENING
-            out.rebirths.append(Rebirth(node=node, reason=Reason.NOT_LISTENING))
+        for name in wanted - self._nodes.keys():
+            node = self._node(name)
+            node.lapse = node.wants = Reason.NOT_LISTENING
 
     def _nodes_of(self, tenant: str, device: str) -> Iterable[Node]:
         parts = (original(device) or "").split("/")

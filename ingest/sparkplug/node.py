@@ -21,6 +21,8 @@ from ingest.sparkplug.sequence import WINDOW, Order, place
 from ingest.sparkplug.topics import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from foremend.clock import Millis
     from ingest.intake import Arrival
     from ingest.sparkplug.outcome import Outcome
@@ -31,8 +33,10 @@ FIRST_WAIT_MS: Final = 1_000
 LONGEST_WAIT_MS: Final = 60_000
 """Between two requests for births, doubling from the first."""
 ROLL_CALL_MS: Final = 10_000
-"""After an edge node's birth, until a device that it had before counts as away."""
+"""After a loss, or an edge node's birth, until devices that were not born again count as away."""
 MAX_DEVICES: Final = 1024
+MAX_ASKED: Final = 8
+"""Requests for births to an edge node that says nothing at all; some four minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +77,8 @@ class Session:
     """The position of the message that comes next."""
     lapse: Reason | None = None
     """Why readings from before this session may be missing."""
-    broken: bool = False
-    """Something is missing: nothing more of this session is taken."""
+    broken_ms: Millis | None = None
+    """Since when something is missing: nothing more of this session is taken."""
     held: dict[int, Heard] = field(default_factory=dict)
     """What came too early, by position."""
     devices: dict[str | None, Device] = field(default_factory=dict)
@@ -82,6 +86,11 @@ class Session:
     """Devices of the session before that have not been born again yet."""
     latest_ms: Millis = 0
     """When the latest message taken was sent, by the edge node's clock."""
+
+    def present(self) -> dict[str | None, Device]:
+        """Give the devices that were born in it, or before it, and have not died since."""
+        known = self.missed | self.devices
+        return {name: device for name, device in known.items() if device.born}
 
     def is_settled(self, now_ms: Millis) -> bool:
         """Whether the births that follow its edge node's have had time to come."""
@@ -121,9 +130,12 @@ class EdgeNode:
     wants: Reason | None = None
     """Why it is to be asked for its births."""
     patience: Patience = field(default_factory=Patience)
+    asked: int = 0
+    """Requests since it last said anything."""
 
     def hear(self, heard: Heard, out: Outcome) -> None:
         """Take one message."""
+        self.asked = 0
         if heard.topic.kind is Kind.NBIRTH:
             self._node_birth(heard, out)
         elif heard.topic.kind is Kind.NDEATH:
@@ -136,12 +148,12 @@ class EdgeNode:
 
     def interrupted(self, now_ms: Millis, out: Outcome) -> None:
         """Take it that messages were missed, none knows how many."""
-        if self.session is not None and not self.session.broken:
+        if self.session is not None and self.session.broken_ms is None:
             self._break(self.session, Reason.NOT_LISTENING, 0, now_ms, out)
 
     def rejoined(self) -> None:
         """Ask again at once: what was asked before may have gone nowhere."""
-        self.patience = Patience()
+        self.patience, self.asked = Patience(), 0
 
     def tick(self, now_ms: Millis, out: Outcome) -> None:
         """Let time pass: what is held is given up, births are asked for again."""
@@ -156,12 +168,15 @@ class EdgeNode:
         self._ask(now_ms, out)
 
     def _ask(self, now_ms: Millis, out: Outcome) -> None:
-        if self.wants is not None and self.patience.ask(now_ms):
+        if self.wants is None or self.asked >= MAX_ASKED:
+            return
+        if self.patience.ask(now_ms):
+            self.asked += 1
             out.rebirths.append(Rebirth(node=self.node, reason=self.wants))
 
     def _numbered(self, heard: Heard, out: Outcome) -> None:
         session = self.session
-        if session is None or session.broken:
+        if session is None or session.broken_ms is not None:
             self._unexplained(heard, out)
             return
         if heard.sent_ms < session.born_ms:
@@ -201,7 +216,7 @@ class EdgeNode:
             self._give_up(session, heard.at_ms, out)
 
     def _take_held(self, session: Session, out: Outcome) -> None:
-        while not session.broken and session.awaited in session.held:
+        while session.broken_ms is None and session.awaited in session.held:
             self._take(session, session.held.pop(session.awaited), out)
 
     def _take(self, session: Session, heard: Heard, out: Outcome) -> None:
@@ -238,7 +253,7 @@ class EdgeNode:
             heard_ms=heard.at_ms,
             awaited=seq + 1,
             lapse=self.lapse,
-            missed={} if before is None else before.devices | before.missed,
+            missed={} if before is None else before.present(),
             latest_ms=heard.sent_ms,
         )
         self.session, self.lapse, self.wants = session, None, None
@@ -294,16 +309,17 @@ class EdgeNode:
         else:
             if session.held:
                 self._give_up(session, heard.at_ms, out)
-            for device in (session.devices | session.missed).values():
-                device.death(heard.at_ms, out)
+            _all_die(session.present(), heard.at_ms, out)
             self.session, self.wants = None, None
 
     def _call_roll(self, session: Session, now_ms: Millis, out: Outcome) -> None:
-        """Say of devices that were not born again with their edge node that they are away."""
+        """Say of devices whose births did not come in time that they are away."""
         if session.missed and session.is_settled(now_ms):
-            for device in session.missed.values():
-                device.death(now_ms, out)
+            _all_die(session.missed, now_ms, out)
             session.missed.clear()
+        since_ms = session.broken_ms
+        if since_ms is not None and now_ms - since_ms >= ROLL_CALL_MS:
+            _all_die(session.present(), now_ms, out)
 
     def _give_up(self, session: Session, now_ms: Millis, out: Outcome) -> None:
         """Wait no longer for what is missing; what was held after it counts as lost with it."""
@@ -315,7 +331,7 @@ class EdgeNode:
     def _break(
         self, session: Session, reason: Reason, lost: int, now_ms: Millis, out: Outcome
     ) -> None:
-        session.broken = True
+        session.broken_ms = now_ms
         session.held.clear()
         self.wants = reason
         out.tally[Tally.GAP] += 1
@@ -323,3 +339,8 @@ class EdgeNode:
             if device.born:
                 device.stale(now_ms, out)
                 device.gap(reason, lost, now_ms, out)
+
+
+def _all_die(devices: Mapping[str | None, Device], now_ms: Millis, out: Outcome) -> None:
+    for device in devices.values():
+        device.death(now_ms, out)
