@@ -55,6 +55,23 @@ class Settings(BaseSettings):
     )
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8420, ge=0, le=65535)
+    sparkplug: bool = Field(default=False, description="serve Sparkplug B edge nodes as well")
+    sparkplug_host_id: str = Field(
+        default="foremend",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",
+        description="whose STATE edge nodes may wait for; unique at the broker",
+    )
+    sparkplug_groups: dict[str, str] = Field(
+        default_factory=dict, description="tenant of each group; empty: all belong to `tenant`"
+    )
+    sparkplug_family: str = Field(
+        default="sparkplug",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",
+        description="family of devices whose births tell none",
+    )
+    sparkplug_reorder_s: float = Field(
+        default=2.0, gt=0, le=60, description="how long a missing Sparkplug message is awaited"
+    )
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     log_json: bool = Field(default=False, description="one JSON object a line, for machines")
     metrics_port: int = Field(default=0, ge=0, le=65535, description="0: no metrics server")
