@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from foremend.db.connection import Connection
 
 _SQL: Final = Queries.load("foremend.db", "storage.sql")
+FRAMES: Final = "frame"
+MINUTES: Final = "rollup_minute"
+HOURS: Final = "rollup_hour"
 _NATIVE_KIND: Final = "p"
 """pg_class.relkind of a natively partitioned table."""
 
@@ -75,10 +78,6 @@ class Section:
     """Bytes on disk, indexes included."""
     compressed: bool
 
-    def within(self, since: datetime, until: datetime) -> bool:
-        """Whether it holds nothing but frames of [since, until)."""
-        return since <= self.since and self.until <= until
-
 
 def in_use(connection: Connection) -> Storage:
     """Say what this database keeps its frames in.
@@ -120,43 +119,59 @@ def copy_frames(connection: Connection, rows: bytes) -> None:
 
 
 def sections(connection: Connection) -> tuple[Section, ...]:
-    """List the chunks or partitions, oldest first."""
-    block = "native_sections" if _native(connection) else "timescaledb_sections"
+    """List the chunks or partitions of the frames, oldest first."""
+    if _native(connection):
+        return _sections(connection, "native_sections", FRAMES)
+    return _sections(connection, "timescaledb_sections", FRAMES)
+
+
+def rollup_sections(connection: Connection, rollup: str) -> tuple[Section, ...]:
+    """List the partitions of MINUTES or HOURS, oldest first; these are PostgreSQL's own."""
+    return _sections(connection, "native_sections", rollup)
+
+
+def drop(connection: Connection, name: str) -> bool:
+    """Drop a section; False, and nothing done, where something has still to read it.
+
+    The database keeps a record of what was dropped. Receipts stay: it is not taken in again.
+
+    Raises:
+        psycopg.errors.LockNotAvailable: somebody had it in use for 2 s; nothing was done.
+        psycopg.errors.WrongObjectType: this is no section of frames or rollups.
+    """
+    return _door(connection, "drop", name)
+
+
+def compress(connection: Connection, name: str) -> bool:
+    """Compress a section of frames; False, and nothing done, where something has still to read it.
+
+    Policies are not used: they follow the wall clock, and the timelines of recordings and
+    simulations do not.
+
+    Raises:
+        psycopg.errors.LockNotAvailable: somebody had it in use for 2 s; nothing was done.
+    """
+    return in_use(connection).compresses and _door(connection, "compress", name)
+
+
+def floors(connection: Connection) -> dict[str, datetime]:
+    """Give until when FRAMES, MINUTES or HOURS may be dropped, for those of which some were."""
+    return dict(connection.execute(_SQL["floors"]).fetchall())
+
+
+def _sections(connection: Connection, block: str, parent: str) -> tuple[Section, ...]:
     return tuple(
         Section(name=name, since=since, until=until, size=size, compressed=compressed)
-        for name, since, until, size, compressed in connection.execute(_SQL[block])
+        for name, since, until, size, compressed in connection.execute(
+            _SQL[block], {"parent": parent}
+        )
     )
 
 
-def drop_range(owner: Connection, since: datetime, until: datetime) -> tuple[Section, ...]:
-    """Drop every section that lies wholly in [since, until), and give what was dropped.
-
-    Needs the migration role. Receipts stay: what was dropped is not taken in again.
-    """
-    doomed = tuple(s for s in sections(owner) if s.within(since, until))
-    if _native(owner):
-        for section in doomed:
-            row = owner.execute(_SQL["native_drop"], {"name": section.name}).fetchone()
-            assert row is not None  # noqa: S101 - the query gives one row
-            owner.execute(row[0].encode())
-    elif doomed:
-        span = {"since": doomed[0].since, "until": doomed[-1].until}
-        owner.execute(_SQL["timescaledb_drop"], span).fetchall()
-    return doomed
-
-
-def compress(owner: Connection, until: datetime) -> tuple[str, ...]:
-    """Compress the sections that end by `until`, and give their names; none where it cannot.
-
-    Needs the migration role. Policies are not used: they follow the wall clock, and the timelines
-    of recordings and simulations do not.
-    """
-    if not in_use(owner).compresses:
-        return ()
-    due = [s.name for s in sections(owner) if s.until <= until and not s.compressed]
-    for name in due:
-        owner.execute(_SQL["compress"], {"name": name})
-    return tuple(due)
+def _door(connection: Connection, block: str, name: str) -> bool:
+    row = connection.execute(_SQL[block], {"name": name}).fetchone()
+    assert row is not None  # noqa: S101 - the function gives one row
+    return bool(row[0])
 
 
 def _native(connection: Connection) -> bool:

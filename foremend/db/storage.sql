@@ -18,7 +18,7 @@ WITH section AS (
     SELECT c.oid, regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM \(''(.+)''\) TO \(''(.+)''\)') AS bounds
     FROM pg_inherits i
     JOIN pg_class c ON c.oid = i.inhrelid
-    WHERE i.inhparent = 'public.frame'::regclass
+    WHERE i.inhparent = %(parent)s::regclass
 )
 SELECT oid::regclass::text, bounds[1]::timestamptz AS since, bounds[2]::timestamptz,
        pg_total_relation_size(oid), false
@@ -26,17 +26,17 @@ FROM section
 ORDER BY since
 
 -- name: timescaledb_sections
-SELECT format('%I.%I', c.chunk_schema, c.chunk_name), c.range_start, c.range_end, s.total_bytes, c.is_compressed
+SELECT format('%%I.%%I', c.chunk_schema, c.chunk_name), c.range_start, c.range_end, s.total_bytes, c.is_compressed
 FROM timescaledb_information.chunks c
 JOIN chunks_detailed_size('public.frame') s USING (chunk_schema, chunk_name)
 WHERE c.hypertable_schema = 'public' AND c.hypertable_name = 'frame'
 ORDER BY c.range_start
 
--- name: native_drop
-SELECT format('DROP TABLE %%s', %(name)s::regclass)
-
--- name: timescaledb_drop
-SELECT drop_chunks('public.frame', newer_than => %(since)s::timestamptz, older_than => %(until)s::timestamptz)
+-- name: drop
+SELECT drop_section(%(name)s::regclass)
 
 -- name: compress
-SELECT compress_chunk(%(name)s::regclass)
+SELECT compress_section(%(name)s::regclass)
+
+-- name: floors
+SELECT parent, max(until) FROM dropped_section GROUP BY parent
