@@ -5,30 +5,45 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from edge_agent.messages import Change, Depth
+from edge_agent.messages import Change, Depth, Key
 
 if TYPE_CHECKING:
+    from edge_agent.heldtime import MachineTime
     from edge_agent.messages import Draft
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boot:
+    """One boot of a device that may have messages."""
+
+    no: int
+    boot: str
+    next_seq: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
     """One device's boots, numbering and depth as they stand on the disk."""
 
-    boots: tuple[tuple[int, str], ...]
-    """Number and id of each boot that may have messages, oldest first; the last is the present."""
-    next_seq: int
+    boots: tuple[Boot, ...]
+    """Oldest first; the last is the present one."""
+    birth: bytes
+    """Of the present boot."""
     depth: Depth
+    begun: MachineTime | None = None
+    """When the present boot began, as long as it has no date."""
+    holds: frozenset[int] = frozenset()
+    """Numbers of the boots without a date: nothing of them is sent yet."""
 
     @property
-    def boot_no(self) -> int:
-        """The number of the present boot."""
-        return self.boots[-1][0]
+    def present(self) -> Boot:
+        """The boot in which new messages are numbered."""
+        return self.boots[-1]
 
     @property
-    def boot(self) -> str:
-        """The id of the present boot."""
-        return self.boots[-1][1]
+    def newest(self) -> Key:
+        """The key of the message that was numbered last."""
+        return Key(self.present.no, self.present.next_seq - 1)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,29 +61,35 @@ class Work:
 
     def number(self, draft: Draft) -> dict[str, Any]:
         """Give a draft the next number and its final bytes: the row to be stored."""
-        ledger = self.ledger
-        payload = draft.encode(ledger.boot, ledger.next_seq)
-        self._move(messages=1, size=len(payload), next_seq=ledger.next_seq + 1)
+        present = self.ledger.present
+        payload = draft.encode(present.boot, present.next_seq)
+        boots = (*self.ledger.boots[:-1], replace(present, next_seq=present.next_seq + 1))
+        self.ledger = replace(self.ledger, boots=boots)
+        self.resize(messages=1, size=len(payload))
         return {
-            "boot_no": ledger.boot_no,
-            "seq": ledger.next_seq,
+            "boot_no": present.no,
+            "seq": present.next_seq,
             "kind": draft.kind.value,
             "rank": draft.rank,
             "frames": draft.frames,
             "first_ms": draft.first_ms,
             "last_ms": draft.last_ms,
             "payload": payload,
+            "held": draft.held,
         }
 
-    def remove(self, messages: int, size: int) -> None:
-        """Take away messages of `size` bytes in all."""
-        self._move(messages=-messages, size=-size, next_seq=self.ledger.next_seq)
+    def release(self, boot_no: int, birth: bytes) -> None:
+        """Let a boot's messages be sent: it has a date."""
+        self.ledger = replace(self.ledger, holds=self.ledger.holds - {boot_no})
+        if boot_no == self.ledger.present.no:
+            self.ledger = replace(self.ledger, birth=birth, begun=None)
+
+    def resize(self, *, messages: int, size: int) -> None:
+        """Add so many messages and bytes, or take them away."""
+        was = self.ledger.depth
+        depth = Depth(messages=was.messages + messages, bytes=was.bytes + size)
+        self.ledger = replace(self.ledger, depth=depth)
 
     def change(self) -> Change:
         """Tell what the transaction did."""
         return Change(depth=self.ledger.depth, **self.counted)
-
-    def _move(self, *, messages: int, size: int, next_seq: int) -> None:
-        was = self.ledger.depth
-        depth = Depth(messages=was.messages + messages, bytes=was.bytes + size)
-        self.ledger = replace(self.ledger, depth=depth, next_seq=next_seq)

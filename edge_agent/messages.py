@@ -10,7 +10,7 @@ from foremend import values, wire
 from foremend.wire import Up
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 Span = tuple[int, int]
 """A range of seq, both ends inclusive."""
@@ -43,6 +43,8 @@ class Draft:
     frames: int = 0
     first_ms: int
     last_ms: int
+    held: bool = False
+    """Its instants count from the machine's start; it is sent once they are known in UTC."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,9 +108,10 @@ class Lost:
 
     boot: str
     span: Span
-    frames: int
-    first_ms: int
-    last_ms: int
+    frames: int | None = None
+    first_ms: int | None = None
+    """None, as everything but the range, where nobody knows it any more."""
+    last_ms: int | None = None
 
 
 def spans(numbers: Iterable[int]) -> list[Span]:
@@ -126,9 +129,9 @@ def spans(numbers: Iterable[int]) -> list[Span]:
     return joined
 
 
-def gap(lost: Lost, reason: str) -> Draft:
-    """Tell that a range of messages was given up, and which time it covered."""
-    details: dict[str, wire.Scalar] = {
+def gap(lost: Lost, reason: str, now_ms: int) -> Draft:
+    """Tell that a range of messages was given up, and which time it covered where that is known."""
+    details: dict[str, str | int | None] = {
         "boot": lost.boot,
         "first": lost.span[0],
         "last": lost.span[1],
@@ -137,7 +140,8 @@ def gap(lost: Lost, reason: str) -> Draft:
         "to_ms": lost.last_ms,
         "reason": reason,
     }
-    return _gap_draft(lost.last_ms, details)
+    known = {name: value for name, value in details.items() if value is not None}
+    return _gap_draft(now_ms if lost.last_ms is None else lost.last_ms, known)
 
 
 def unknown_gap(now_ms: int, reason: str) -> Draft:
@@ -145,7 +149,7 @@ def unknown_gap(now_ms: int, reason: str) -> Draft:
     return _gap_draft(now_ms, {"reason": reason})
 
 
-def _gap_draft(ts_ms: int, details: dict[str, wire.Scalar]) -> Draft:
+def _gap_draft(ts_ms: int, details: Mapping[str, wire.Scalar]) -> Draft:
     def encode(boot: str, seq: int) -> bytes:
         event = wire.Event(
             boot=boot,
@@ -153,7 +157,7 @@ def _gap_draft(ts_ms: int, details: dict[str, wire.Scalar]) -> Draft:
             ts_ms=ts_ms,
             code=values.GAP,
             severity="warning",
-            details=details,
+            details=dict(details),
         )
         return wire.encode(event)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from edge_agent.ballast import Ballast
 from edge_agent.eviction import Bounds
 from edge_agent.messages import Change, Depth, Load
 from edge_agent.sqlite_store import SqliteStore
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from edge_agent.heldtime import MachineStart, MachineTime
     from edge_agent.messages import Draft, Key, Settlement, Stored
     from edge_agent.store import Store
     from foremend.clock import NowMs
@@ -170,9 +172,9 @@ class DeviceOutbox:
             fullness=self.depth.bytes / self._bounds.max_bytes,
         )
 
-    async def begin(self, boot: str, birth: bytes) -> None:
-        """Open a boot, from which on messages are numbered from 0."""
-        change = await self._file.call(lambda store: store.begin(self._device, boot, birth))
+    async def begin(self, boot: str, birth: bytes, begun: MachineTime | None = None) -> None:
+        """Open a boot, from which on messages are numbered from 0; `begun` where it has no date."""
+        change = await self._file.call(lambda store: store.begin(self._device, boot, birth, begun))
         self._boot = boot
         self._note(change)
 
@@ -187,8 +189,24 @@ class DeviceOutbox:
         self._file.hurry()
 
     async def pending(self, after: Key | None, limit: int) -> list[Stored]:
-        """Give kept messages in the order of sending, past `after`."""
+        """Give kept messages in the order of sending, past `after`; none of an undated boot."""
         return await self._file.call(lambda store: store.pending(self._device, after, limit))
+
+    async def some(self, keys: frozenset[Key]) -> list[Stored]:
+        """Give those of these messages that are still kept."""
+        return await self._file.call(lambda store: store.some(self._device, keys))
+
+    async def newest(self) -> Key:
+        """Give the key of the message that was numbered last."""
+        return await self._file.call(lambda store: store.newest(self._device))
+
+    async def date(self, here: MachineStart) -> int:
+        """Give every held message its instant; give how many it were."""
+        dated = 0
+        while (change := await self._file.call(lambda s: s.date(self._device, here))).messages:
+            dated += change.messages
+        self._note(change)
+        return dated
 
     async def births(self) -> dict[str, bytes]:
         """Give the births of the boots that still have messages, and of the present one."""
@@ -228,9 +246,11 @@ class DeviceOutbox:
 
 @asynccontextmanager
 async def open_outbox(
-    path: Path, now_ms: NowMs, *, grouping: Grouping | None = None
+    path: Path, now_ms: NowMs, *, grouping: Grouping | None = None, ballast_bytes: int = 0
 ) -> AsyncIterator[OutboxFile]:
     """Open an outbox file for the agents of this process; what waits is committed at the end.
+
+    `ballast_bytes` of the disk are kept back beside it, to be let go when the disk is full.
 
     Raises:
         OutboxInUse: another process has it.
@@ -238,11 +258,9 @@ async def open_outbox(
     """
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="outbox") as executor:
         loop = asyncio.get_running_loop()
-        store = await loop.run_in_executor(executor, partial(SqliteStore.open, path, now_ms))
-        if store.set_aside is not None:
-            LOG.error(
-                "the outbox was damaged; a new one is begun", extra={"kept": str(store.set_aside)}
-            )
+        ballast = Ballast(path.with_name(f"{path.name}.ballast"), ballast_bytes)
+        opening = partial(SqliteStore.open, path, now_ms, ballast)
+        store = await loop.run_in_executor(executor, opening)
         try:
             async with serving(store, executor=executor, grouping=grouping) as file:
                 yield file

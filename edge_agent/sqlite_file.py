@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SQL: Final = sql.load("sqlite_store.sql")
-VERSION: Final = 1
+VERSION: Final = 2
+KEPT_ASIDE: Final = 3
+"""Damaged files that are kept to look at, the newest: they too fill the disk."""
 _CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+MOST_PAGES: Final = 2**32 - 2
 _PRIMARY: Final = 0xFF
 """Extended result codes hold the primary one in their lowest byte."""
 
@@ -24,8 +27,12 @@ class OutboxUnavailable(Unavailable):
     """The outbox's disk is full or does not answer; it is tried again."""
 
 
+class OutboxFull(OutboxUnavailable):
+    """The outbox's disk is full; what is cheapest must go."""
+
+
 class OutboxCorrupt(ForemendError):
-    """The outbox's file is damaged; at the next start it is set aside and a new one begun."""
+    """The outbox's file is damaged: it is set aside and a new one begun."""
 
 
 class OutboxInUse(ConfigurationError):
@@ -74,6 +81,19 @@ class SqliteFile:
             if self._connection.in_transaction:
                 self._connection.rollback()
 
+    def grow(self, *, allowed: bool) -> None:
+        """Let the file grow, or keep it to the pages that it has: room for the log stays free."""
+        [(pages,)] = self.all("pages")
+        # A pragma takes no parameters.
+        with translated():
+            self._connection.execute(f"{SQL['limit']} = {MOST_PAGES if allowed else pages}")
+
+    @property
+    def free_bytes(self) -> int:
+        """Bytes of the file that hold nothing, and can be written without its growing."""
+        [(pages,)], [(size,)] = self.all("free_pages"), self.all("page_size")
+        return int(pages) * int(size)
+
     def close(self) -> None:
         """Fold the log into the file and close it."""
         self._connection.close()
@@ -106,10 +126,12 @@ def open_file(path: Path) -> SqliteFile:
 def move_aside(path: Path, now_ms: int) -> Path:
     """Move a damaged file and its log away, for somebody to look at; give its new place."""
     place = path.with_name(f"{path.name}.corrupt-{now_ms}")
-    path.rename(place)
-    for suffix in ("-wal", "-shm"):
+    for suffix in ("", "-wal", "-shm"):
         with suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(place.with_name(place.name + suffix))
+    aside = sorted(path.parent.glob(f"{path.name}.corrupt-*"), key=lambda p: p.stat().st_mtime)
+    for old in aside[: -2 * KEPT_ASIDE]:
+        old.unlink(missing_ok=True)
     return place
 
 
@@ -131,6 +153,10 @@ def translated() -> Iterator[None]:
 def _of_operation(error: sqlite3.OperationalError) -> ForemendError:
     if _primary(error) == sqlite3.SQLITE_BUSY:
         return OutboxInUse()
+    if _primary(error) == sqlite3.SQLITE_FULL:
+        return OutboxFull(f"the outbox's disk is full: {error}")
+    if error.sqlite_errorcode == sqlite3.SQLITE_READONLY_DBMOVED:
+        return OutboxCorrupt("the outbox's file was taken away")
     return OutboxUnavailable(f"the outbox cannot be written or read for now: {error}")
 
 
@@ -149,6 +175,6 @@ def _prepare(file: SqliteFile, connection: sqlite3.Connection) -> None:
     [(verdict,)] = file.all("check")
     if verdict != "ok":
         raise OutboxCorrupt(f"the outbox is damaged: {verdict}")
-    if version == 0:
+    for step in range(version, VERSION):
         with translated():
-            connection.executescript(SQL["schema"])
+            connection.executescript(SQL[f"version_{step + 1}"])

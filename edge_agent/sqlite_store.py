@@ -1,38 +1,45 @@
-"""The outbox on disk: SQLite, WAL, each commit of new messages on the disk before it returns."""
+"""The outbox on disk: SQLite, WAL, each commit of new messages on the disk before it returns.
+
+A full disk: the ballast is let go and the file kept from growing, so that there is room for the
+log; what is cheapest is given up, and its pages are written again. A damaged file, at the start or
+later: it is moved aside and a new one begun, in which numbers go on and the loss is told.
+"""
 
 from __future__ import annotations
 
-from contextlib import closing
+import logging
+from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from edge_agent import eviction
-from edge_agent.eviction import Candidate
-from edge_agent.ledger import Ledger, Work
-from edge_agent.messages import (
-    Change,
-    Depth,
-    Draft,
-    Key,
-    Rank,
-    Settlement,
-    Stored,
-    gap,
-    unknown_gap,
+from edge_agent import eviction, heldtime, sqlite_work
+from edge_agent.ballast import MemoryReserve
+from edge_agent.ledger import Boot, Ledger, Work
+from edge_agent.messages import Change, Depth, Key, Lost, unknown_gap
+from edge_agent.sqlite_file import (
+    OutboxCorrupt,
+    OutboxFull,
+    OutboxUnavailable,
+    SqliteFile,
+    move_aside,
+    open_file,
 )
-from edge_agent.sqlite_file import OutboxCorrupt, SqliteFile, move_aside, open_file
-from foremend.wire import Up
+from foremend.errors import ForemendError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from edge_agent.eviction import Bounds
+    from edge_agent.ballast import Reserve
+    from edge_agent.heldtime import MachineStart, MachineTime
+    from edge_agent.messages import Settlement, Stored
     from edge_agent.store import Append
     from foremend.clock import NowMs
 
-DEAD_LETTERS: Final = 1000
-"""Refused messages kept per device, the newest."""
+LOG: Final = logging.getLogger(__name__)
+DATED_AT_ONCE: Final = 256
+"""Held messages that one transaction dates."""
+T = TypeVar("T")
 
 
 class SqliteStore:
@@ -41,15 +48,23 @@ class SqliteStore:
     >>> store = SqliteStore.open(Path("outbox.sqlite3"), wall_ms)
     """
 
-    def __init__(self, file: SqliteFile, now_ms: NowMs, set_aside: Path | None) -> None:
-        self.set_aside: Final = set_aside
-        """Where a damaged predecessor was moved at opening."""
-        self._file = file
+    def __init__(self, path: Path, now_ms: NowMs, reserve: Reserve) -> None:
+        self.set_aside: Path | None = None
+        """Where a damaged predecessor was moved last."""
+        self._path = path
         self._now_ms = now_ms
+        self._reserve = reserve
         self._ledgers: dict[str, Ledger] = {}
+        self._owed: dict[str, dict[str, int]] = {}
+        """What was given up of each device, and no change has said so yet."""
+        self._told: set[str] = set()
+        """Devices to which the loss of a damaged file was told."""
+        self._file = self._open()
+        self._tight = not reserve.restore()
+        self._file.grow(allowed=not self._tight)
 
     @classmethod
-    def open(cls, path: Path, now_ms: NowMs) -> SqliteStore:
+    def open(cls, path: Path, now_ms: NowMs, reserve: Reserve | None = None) -> SqliteStore:
         """Open or create the file; a damaged one is moved aside, next to it.
 
         Raises:
@@ -57,147 +72,212 @@ class SqliteStore:
             OutboxUnavailable: the disk is full or cannot be read.
             ConfigurationError: a newer agent made it.
         """
-        try:
-            return cls(open_file(path), now_ms, None)
-        except OutboxCorrupt:
-            set_aside = move_aside(path, now_ms())
-        return cls(open_file(path), now_ms, set_aside)
+        return cls(path, now_ms, reserve or MemoryReserve())
 
-    def begin(self, device: str, boot: str, birth: bytes) -> Change:
+    def begin(
+        self, device: str, boot: str, birth: bytes, begun: MachineTime | None = None
+    ) -> Change:
         """Open a boot of a device, from which on its drafts are numbered from 0."""
-        with self._file.transaction():
-            row = {"device": device, "boot": boot, "birth": birth}
-            [(number,)] = self._file.all("put_boot", row)
-            boots = self._living_boots(device, number)
-            [(messages, size)] = self._file.all("depth", {"device": device})
-            depth = Depth(messages=messages, bytes=size)
-            work = Work(ledger=Ledger(boots=boots, next_seq=0, depth=depth))
-            if self.set_aside is not None:
-                self._keep(work, [unknown_gap(self._now_ms(), eviction.SET_ASIDE)])
-                work.count(gaps=1)
-        self._ledgers[device] = work.ledger
-        return work.change()
+        return self._enduring(lambda: self._begin(device, boot, birth, begun))
 
     def commit(self, appends: Sequence[Append]) -> dict[str, Change]:
         """Keep drafts durably, numbered and encoded; evict what exceeds a device's bounds."""
-        changed: dict[str, Work] = {}
-        with self._file.transaction():
-            for append in appends:
-                ledger = self._ledgers[append.device]
-                work = changed.setdefault(append.device, Work(ledger=ledger))
-                self._keep(work, append.drafts)
-                work.count(messages=len(append.drafts), frames=sum(d.frames for d in append.drafts))
-                self._evict(work, append.device, append.bounds)
-        self._ledgers |= {device: work.ledger for device, work in changed.items()}
-        return {device: work.change() for device, work in changed.items()}
+        self._loosen()
+        return self._enduring(
+            lambda: self._commit(appends),
+            lambda: sum(len(draft.encode("", 0)) for one in appends for draft in one.drafts),
+        )
 
     def pending(self, device: str, after: Key | None, limit: int) -> list[Stored]:
-        """Give kept messages in the order of their keys, past `after`."""
-        start = after or Key(-1, -1)
-        found: list[Stored] = []
-        for number, boot in self._ledgers[device].boots:
-            if number < start.boot_no or len(found) >= limit:
-                continue
-            past = start.seq if number == start.boot_no else -1
-            row = {"boot_no": number, "seq": past, "limit": limit - len(found)}
-            found += [
-                Stored(key=Key(number, seq), boot=boot, kind=Up(kind), payload=payload)
-                for seq, kind, payload in self._file.all("pending", row)
-            ]
-        return found
+        """Give kept messages in the order of their keys, past `after`; none of an undated boot."""
+        ledger, start = self._ledgers[device], after or Key(-1, -1)
+        return self._enduring(lambda: sqlite_work.pending(self._file, ledger, start, limit))
+
+    def some(self, device: str, keys: Iterable[Key]) -> list[Stored]:
+        """Give those of these messages that are still kept."""
+        ledger, wanted = self._ledgers[device], sorted(keys)
+        return self._enduring(lambda: sqlite_work.some(self._file, ledger, wanted))
+
+    def newest(self, device: str) -> Key:
+        """Give the key of the message that was numbered last."""
+        return self._ledgers[device].newest
 
     def settle(self, device: str, settlement: Settlement) -> Change:
         """Delete what is committed; move what is refused to the dead letters, leaving a gap."""
-        work = Work(ledger=self._ledgers[device])
-        # A settlement that a power cut undoes costs one resend, so it need not wait for the disk;
-        # a gap is a message, and must.
-        with self._file.transaction(durable=bool(settlement.refused)):
-            self._delete(work, settlement)
-            for key, reason in settlement.refused:
-                self._bury(work, device, key, reason)
-            if settlement.boot != work.ledger.boot:
-                self._forget_boots(work, device)
-        self._ledgers[device] = work.ledger
-        return work.change()
+        return self._enduring(lambda: self._settle(device, settlement))
+
+    def date(self, device: str, here: MachineStart) -> Change:
+        """Date some held messages; the change says how many, 0 where none is left."""
+        return self._enduring(lambda: self._date(device, here))
 
     def births(self, device: str) -> dict[str, bytes]:
         """Give the birth of each boot that still has messages and of the present one, in order."""
-        present = self._ledgers[device].boot_no
-        return dict(self._file.all("births", {"device": device, "present": present}))
+        row = {"device": device, "present": self._ledgers[device].present.no}
+        return self._enduring(lambda: dict(self._file.all("births", row)))
 
     def close(self) -> None:
         """Fold the log into the file and close it."""
         self._file.close()
 
-    def _keep(self, work: Work, drafts: Sequence[Draft]) -> None:
-        if not drafts:
-            return
-        rows = [work.number(draft) for draft in drafts]
-        self._file.run_many("put_message", rows)
-        number = {"boot_no": work.ledger.boot_no, "next_seq": work.ledger.next_seq}
-        self._file.run("put_next_seq", number)
+    def _begin(self, device: str, boot: str, birth: bytes, begun: MachineTime | None) -> Change:
+        with self._file.transaction():
+            opened = Boot(no=0, boot=boot, next_seq=0)
+            number = self._put_boot(None, device, opened, birth, begun)
+            boots = sqlite_work.living_boots(self._file, device, number)
+            [(messages, size)] = self._file.all("depth", {"device": device})
+            holds = frozenset(held.no for held in sqlite_work.held_boots(self._file, device))
+            depth = Depth(messages=messages, bytes=size)
+            ledger = Ledger(boots=boots, birth=birth, depth=depth, begun=begun, holds=holds)
+            work = Work(ledger=ledger)
+            if self.set_aside is not None and device not in self._told:
+                loss = unknown_gap(self._now_ms(), eviction.SET_ASIDE)
+                sqlite_work.keep(self._file, work, [loss])
+                work.count(gaps=1)
+        self._told.add(device)
+        self._ledgers[device] = work.ledger
+        return work.change()
 
-    def _evict(self, work: Work, device: str, bounds: Bounds) -> None:
+    def _commit(self, appends: Sequence[Append]) -> dict[str, Change]:
+        changed: dict[str, Work] = {}
+        now_ms = self._now_ms()
+        with self._file.transaction():
+            for append in appends:
+                work = changed.setdefault(append.device, self._work(append.device))
+                sqlite_work.keep(self._file, work, append.drafts)
+                work.count(messages=len(append.drafts), frames=sum(d.frames for d in append.drafts))
+                self._evict(work, append, now_ms)
+        return {device: self._done(device, work) for device, work in changed.items()}
+
+    def _evict(self, work: Work, append: Append, now_ms: int) -> None:
+        device, bounds = append.device, append.bounds
+        sqlite_work.evict_old(self._file, work, device, bounds, now_ms)
         to_free = eviction.excess(work.ledger.depth.bytes, bounds)
-        if not to_free:
-            return
-        with closing(self._candidates(work.ledger)) as candidates:
-            evicted = list(eviction.choose(candidates, to_free))
-        self._file.run_many("remove", [one.key._asdict() for one in evicted])
-        work.remove(len(evicted), sum(one.size for one in evicted))
-        work.count(evicted_frames=sum(one.frames for one in evicted))
-        self._tell_lost(work, evicted, eviction.FULL)
-        self._forget_boots(work, device)
+        sqlite_work.evict(self._file, work, device, to_free, eviction.FULL, now_ms)
 
-    def _candidates(self, ledger: Ledger) -> Generator[Candidate, None, None]:
-        for rank in (Rank.FRAMES, Rank.EVENT):
-            for number, boot in ledger.boots:
-                row = {"boot_no": number, "rank": rank}
-                with closing(self._file.stream("candidates", row)) as rows:
-                    for seq, *figures in rows:
-                        yield _candidate(Key(number, seq), boot, *figures)
+    def _settle(self, device: str, settlement: Settlement) -> Change:
+        work = self._work(device)
+        # A settlement that a power cut undoes costs one resend, so it need not wait for the disk;
+        # a gap is a message, and must.
+        with self._file.transaction(durable=bool(settlement.refused)):
+            sqlite_work.delete(self._file, work, settlement)
+            for key, reason in settlement.refused:
+                sqlite_work.bury(self._file, work, device, key, reason, self._now_ms())
+            if settlement.boot != work.ledger.present.boot:
+                sqlite_work.forget_boots(self._file, work, device)
+        return self._done(device, work)
 
-    def _tell_lost(self, work: Work, gone: Sequence[Candidate], reason: str) -> None:
-        lost = eviction.losses(gone)
-        self._keep(work, [gap(one, reason) for one in lost])
-        work.count(gaps=len(lost))
+    def _date(self, device: str, here: MachineStart) -> Change:
+        work, left = self._work(device), DATED_AT_ONCE
+        held = sqlite_work.held_boots(self._file, device)
+        datings = heldtime.datings(held, here)
+        with self._file.transaction():
+            for boot in held:
+                left -= sqlite_work.date(self._file, work, boot, datings[boot.no], left)
+                if left <= 0:
+                    break
+                birth = heldtime.introduce(boot, datings[boot.no])
+                self._file.run("put_birth", {"no": boot.no, "birth": birth})
+                work.release(boot.no, birth)
+        work.count(messages=DATED_AT_ONCE - left)
+        return self._done(device, work)
 
-    def _delete(self, work: Work, settlement: Settlement) -> None:
-        for number, boot in work.ledger.boots:
-            if boot != settlement.boot:
-                continue
-            for first, last in settlement.spans:
-                row = {"boot_no": number, "first": first, "last": last}
-                gone = self._file.all("settle", row)
-                work.remove(len(gone), sum(size for _, size in gone))
-                work.count(messages=len(gone), frames=sum(frames for frames, _ in gone))
+    def _work(self, device: str) -> Work:
+        return Work(ledger=self._ledgers[device], counted=dict(self._owed.get(device, {})))
 
-    def _bury(self, work: Work, device: str, key: Key, reason: str) -> None:
-        boot = dict(work.ledger.boots).get(key.boot_no, "")
-        for kind, rank, frames, first_ms, last_ms, payload in self._file.all("find", key._asdict()):
-            letter = {"device": device, "boot": boot, "seq": key.seq, "kind": kind}
-            self._file.run("put_dead_letter", letter | {"payload": payload, "reason": reason})
-            self._file.run("trim_dead_letters", {"device": device, "most": DEAD_LETTERS})
-            self._file.run("remove", key._asdict())
-            work.remove(1, len(payload))
-            work.count(refused=1)
-            # A gap event that is refused leaves none behind, or there would be no end to them.
-            if rank != Rank.GAP:
-                gone = _candidate(key, boot, frames, first_ms, last_ms, len(payload))
-                self._tell_lost(work, [gone], eviction.REFUSED)
+    def _done(self, device: str, work: Work) -> Change:
+        self._ledgers[device] = work.ledger
+        self._owed.pop(device, None)
+        return work.change()
 
-    def _forget_boots(self, work: Work, device: str) -> None:
-        boots = self._living_boots(device, work.ledger.boot_no)
-        work.ledger = replace(work.ledger, boots=boots)
+    def _enduring(self, do: Callable[[], T], wanted: Callable[[], int] = int) -> T:
+        """Do something; see to a full disk or a damaged file, and do it again."""
+        try:
+            return do()
+        except OutboxFull:
+            self._make_room(wanted())
+        except OutboxCorrupt as damage:
+            self._begin_afresh(damage)
+        return do()
 
-    def _living_boots(self, device: str, present: int) -> tuple[tuple[int, str], ...]:
-        self._file.run("forget_boots", {"device": device, "present": present})
-        return tuple(self._file.all("boots", {"device": device}))
+    def _make_room(self, wanted: int) -> None:
+        if not self._tight:
+            LOG.error("the disk is full; the ballast is let go", extra={"path": str(self._path)})
+        self._tight = True
+        self._reserve.free()
+        self._file.grow(allowed=False)
+        to_free = eviction.relief(
+            sum(ledger.depth.bytes for ledger in self._ledgers.values()),
+            self._file.free_bytes,
+            wanted,
+        )
+        for device in sorted(self._ledgers, key=lambda name: -self._ledgers[name].depth.bytes):
+            if to_free > 0:
+                to_free -= self._relieve(device, to_free)
+        # What the log has taken of the disk is used again, not added to.
+        with suppress(OutboxUnavailable):
+            self._file.all("fold")
 
+    def _relieve(self, device: str, to_free: int) -> int:
+        before, work = self._ledgers[device].depth.bytes, self._work(device)
+        with self._file.transaction():
+            now_ms = self._now_ms()
+            sqlite_work.evict(self._file, work, device, to_free, eviction.DISK, now_ms)
+        self._ledgers[device], self._owed[device] = work.ledger, work.counted
+        return before - work.ledger.depth.bytes
 
-def _candidate(
-    key: Key, boot: str, frames: int, first_ms: int, last_ms: int, size: int
-) -> Candidate:
-    return Candidate(
-        key=key, boot=boot, frames=frames, first_ms=first_ms, last_ms=last_ms, size=size
-    )
+    def _loosen(self) -> None:
+        if self._tight and self._reserve.restore():
+            LOG.info("there is room on the disk again", extra={"path": str(self._path)})
+            self._tight = False
+            self._file.grow(allowed=True)
+
+    def _open(self) -> SqliteFile:
+        try:
+            return open_file(self._path)
+        except OutboxCorrupt as damage:
+            self._set_aside(damage)
+        return open_file(self._path)
+
+    def _begin_afresh(self, damage: OutboxCorrupt) -> None:
+        with suppress(ForemendError):
+            self._file.close()
+        self._set_aside(damage)
+        self._file = open_file(self._path)
+        self._file.grow(allowed=not self._tight)
+        for device, ledger in self._ledgers.items():
+            self._restore(device, ledger)
+
+    def _restore(self, device: str, ledger: Ledger) -> None:
+        """Go on with a device whose messages are gone: numbers rise further, the loss is told."""
+        present = ledger.present
+        holds = frozenset({present.no}) if ledger.begun else frozenset()
+        fresh = replace(ledger, boots=(present,), depth=Depth(), holds=holds)
+        work = Work(ledger=fresh, counted=dict(self._owed.get(device, {})))
+        lost = [
+            Lost(boot=boot.boot, span=(0, boot.next_seq - 1))
+            for boot in ledger.boots
+            if boot.next_seq
+        ]
+        with self._file.transaction():
+            self._put_boot(present.no, device, present, ledger.birth, ledger.begun)
+            sqlite_work.tell_lost(self._file, work, lost, eviction.SET_ASIDE, self._now_ms())
+        self._told.add(device)
+        self._ledgers[device], self._owed[device] = work.ledger, work.counted
+
+    def _put_boot(
+        self, no: int | None, device: str, boot: Boot, birth: bytes, begun: MachineTime | None
+    ) -> int:
+        row = {"no": no, "device": device, "boot": boot.boot, "next_seq": boot.next_seq}
+        machine = {
+            "machine": begun.machine if begun else "",
+            "mono_ms": begun.mono_ms if begun else 0,
+        }
+        [(number,)] = self._file.all("put_boot", row | {"birth": birth} | machine)
+        return int(number)
+
+    def _set_aside(self, damage: OutboxCorrupt) -> None:
+        self.set_aside = move_aside(self._path, self._now_ms())
+        LOG.error(
+            "the outbox was damaged; a new one is begun",
+            extra={"kept": str(self.set_aside), "error": str(damage)},
+        )

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from edge_agent import eviction
+from edge_agent import eviction, heldtime
 from edge_agent.eviction import Bounds, Candidate
+from edge_agent.heldtime import HeldBoot
 from edge_agent.messages import Change, Depth, Draft, Key, Rank, Settlement, Stored, gap
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from edge_agent.heldtime import Dating, MachineStart, MachineTime
+    from foremend.clock import NowMs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,17 +29,31 @@ class Append:
 class Store(Protocol):
     """Keeps messages of several devices; each call is one transaction and blocks until it holds."""
 
-    def begin(self, device: str, boot: str, birth: bytes) -> Change:
-        """Open a boot of a device, from which on its drafts are numbered from 0."""
+    def begin(
+        self, device: str, boot: str, birth: bytes, begun: MachineTime | None = None
+    ) -> Change:
+        """Open a boot of a device, from which on its drafts are numbered from 0.
+
+        `begun` is given where the clock cannot be trusted: nothing is sent before it has a `date`.
+        """
 
     def commit(self, appends: Sequence[Append]) -> Mapping[str, Change]:
         """Keep drafts durably, numbered and encoded; evict what exceeds a device's bounds."""
 
     def pending(self, device: str, after: Key | None, limit: int) -> list[Stored]:
-        """Give kept messages in the order of their keys, past `after`."""
+        """Give kept messages in the order of their keys, past `after`; none of an undated boot."""
+
+    def some(self, device: str, keys: Iterable[Key]) -> list[Stored]:
+        """Give those of these messages that are still kept."""
+
+    def newest(self, device: str) -> Key:
+        """Give the key of the message that was numbered last."""
 
     def settle(self, device: str, settlement: Settlement) -> Change:
         """Delete what is committed; move what is refused to the dead letters, leaving a gap."""
+
+    def date(self, device: str, here: MachineStart) -> Change:
+        """Date some held messages; the change says how many, 0 where none is left."""
 
     def births(self, device: str) -> dict[str, bytes]:
         """Give the birth of each boot that still has messages and of the present one, in order."""
@@ -55,6 +73,7 @@ class _Kept:
 @dataclass(slots=True, kw_only=True)
 class _Device:
     boots: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    undated: dict[str, MachineTime] = field(default_factory=dict)
     present: str = ""
     next_seq: int = 0
     kept: dict[Key, _Kept] = field(default_factory=dict)
@@ -69,18 +88,23 @@ class _Device:
 class MemoryStore:
     """A `Store` that forgets when the process ends; for tests, and for hosts without a disk."""
 
-    def __init__(self) -> None:
+    def __init__(self, now_ms: NowMs = int) -> None:
         self.dead_letters: list[tuple[str, Stored, str]] = []
         """Device, message and reason of what was refused."""
+        self._now_ms = now_ms
         self._devices: dict[str, _Device] = {}
         self._last_boot_no = 0
 
-    def begin(self, device: str, boot: str, birth: bytes) -> Change:
+    def begin(
+        self, device: str, boot: str, birth: bytes, begun: MachineTime | None = None
+    ) -> Change:
         """Open a boot of a device, from which on its drafts are numbered from 0."""
         state = self._devices.setdefault(device, _Device())
         self._last_boot_no += 1
         state.boots[boot] = (self._last_boot_no, birth)
         state.present, state.next_seq = boot, 0
+        if begun is not None:
+            state.undated[boot] = begun
         return Change(depth=state.depth)
 
     def commit(self, appends: Sequence[Append]) -> dict[str, Change]:
@@ -92,10 +116,20 @@ class MemoryStore:
         return changes
 
     def pending(self, device: str, after: Key | None, limit: int) -> list[Stored]:
-        """Give kept messages in the order of their keys, past `after`."""
-        kept = sorted(self._devices[device].kept.items())
-        past = (one for key, one in kept if after is None or key > after)
-        return [_stored(one) for one, _ in zip(past, range(limit), strict=False)]
+        """Give kept messages in the order of their keys, past `after`; none of an undated boot."""
+        state = self._devices[device]
+        kept = [one for _, one in sorted(state.kept.items()) if one.boot not in state.undated]
+        return [_stored(one) for one in kept if after is None or one.key > after][:limit]
+
+    def some(self, device: str, keys: Iterable[Key]) -> list[Stored]:
+        """Give those of these messages that are still kept."""
+        kept = self._devices[device].kept
+        return [_stored(kept[key]) for key in sorted(keys) if key in kept]
+
+    def newest(self, device: str) -> Key:
+        """Give the key of the message that was numbered last."""
+        state = self._devices[device]
+        return Key(state.boots[state.present][0], state.next_seq - 1)
 
     def settle(self, device: str, settlement: Settlement) -> Change:
         """Delete what is committed; move what is refused to the dead letters, leaving a gap."""
@@ -110,6 +144,19 @@ class MemoryStore:
             gaps=sum(was_known and rank is not Rank.GAP for was_known, rank in refused),
             refused=sum(was_known for was_known, _ in refused),
         )
+
+    def date(self, device: str, here: MachineStart) -> Change:
+        """Date some held messages; the change says how many, 0 where none is left."""
+        state = self._devices[device]
+        held = [_held_boot(state, boot) for boot in state.undated]
+        found = heldtime.datings(held, here)
+        for boot in held:
+            state.boots[boot.boot] = (boot.no, heldtime.introduce(boot, found[boot.no]))
+        dated = [one for one in state.kept.values() if one.draft.held]
+        for one in dated:
+            _date(one, found[one.key.boot_no])
+        state.undated.clear()
+        return Change(depth=state.depth, messages=len(dated))
 
     def births(self, device: str) -> dict[str, bytes]:
         """Give the birth of each boot that still has messages and of the present one, in order."""
@@ -135,26 +182,35 @@ class MemoryStore:
         )
 
     def _evict(self, state: _Device, bounds: Bounds) -> tuple[int, int]:
+        oldest = sorted(state.kept.values(), key=lambda one: one.key)
+        old = eviction.too_old(_candidates(oldest), self._now_ms(), bounds)
+        first = self._give_up(state, list(old), eviction.OLD)
         to_free = eviction.excess(state.depth.bytes, bounds)
-        ranked = sorted(state.kept.values(), key=lambda one: (one.draft.rank, one.key))
-        candidates = (_candidate(one) for one in ranked if one.draft.rank is not Rank.GAP)
-        evicted = list(eviction.choose(candidates, to_free))
+        cheapest = sorted(state.kept.values(), key=lambda one: (one.draft.rank, one.key))
+        chosen = eviction.choose(_candidates(cheapest), to_free)
+        then = self._give_up(state, list(chosen), eviction.FULL)
+        return first[0] + then[0], first[1] + then[1]
+
+    def _give_up(
+        self, state: _Device, evicted: Sequence[Candidate], reason: str
+    ) -> tuple[int, int]:
         for candidate in evicted:
             del state.kept[candidate.key]
         lost = eviction.losses(evicted)
         for one in lost:
-            _number(state, gap(one, eviction.FULL))
-        return len(lost), sum(one.frames for one in lost)
+            _number(state, gap(one, reason, self._now_ms()))
+        return len(lost), sum(one.frames for one in evicted)
 
     def _bury(self, device: str, key: Key, reason: str) -> tuple[bool, Rank]:
         state = self._devices[device]
-        one = state.kept.pop(key, None)
+        one = state.kept.get(key)
         if one is None:
             return False, Rank.GAP
         self.dead_letters.append((device, _stored(one), reason))
-        if one.draft.rank is not Rank.GAP:
-            [lost] = eviction.losses([_candidate(one)])
-            _number(state, gap(lost, eviction.REFUSED))
+        if one.draft.rank is Rank.GAP:
+            del state.kept[key]
+        else:
+            self._give_up(state, [_candidate(one)], eviction.REFUSED)
         return True, one.draft.rank
 
 
@@ -165,14 +221,36 @@ def _number(state: _Device, draft: Draft) -> None:
     state.next_seq += 1
 
 
+def _date(one: _Kept, dating: Dating) -> None:
+    one.payload = heldtime.date(one.draft.kind, one.payload, dating)
+    one.draft = replace(
+        one.draft,
+        held=False,
+        first_ms=one.draft.first_ms + dating.offset_ms,
+        last_ms=one.draft.last_ms + dating.offset_ms,
+    )
+
+
 def _stored(one: _Kept) -> Stored:
     return Stored(key=one.key, boot=one.boot, kind=one.draft.kind, payload=one.payload)
+
+
+def _held_boot(state: _Device, boot: str) -> HeldBoot:
+    no, birth = state.boots[boot]
+    begun = state.undated[boot]
+    held = [one.draft.last_ms for one in state.kept.values() if one.boot == boot and one.draft.held]
+    last_ms = max(held, default=begun.mono_ms)
+    return HeldBoot(no=no, boot=boot, birth=birth, begun=begun, last_ms=last_ms)
 
 
 def _covers(settlement: Settlement, one: _Kept) -> bool:
     return one.boot == settlement.boot and any(
         first <= one.key.seq <= last for first, last in settlement.spans
     )
+
+
+def _candidates(kept: Iterable[_Kept]) -> Iterator[Candidate]:
+    return (_candidate(one) for one in kept if one.draft.rank is not Rank.GAP)
 
 
 def _candidate(one: _Kept) -> Candidate:
@@ -183,4 +261,5 @@ def _candidate(one: _Kept) -> Candidate:
         first_ms=one.draft.first_ms,
         last_ms=one.draft.last_ms,
         size=len(one.payload),
+        held=one.draft.held,
     )

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edge_agent.ballast import Ballast, MemoryReserve
 from edge_agent.eviction import Bounds
-from edge_agent.framing import data_draft
-from edge_agent.messages import Settlement
+from edge_agent.framing import data_draft, event_draft
+from edge_agent.messages import Key, Settlement
 from edge_agent.outbox import Grouping, open_outbox, serving
-from edge_agent.source import Frame
-from edge_agent.sqlite_file import OutboxInUse, OutboxUnavailable
-from edge_agent.sqlite_store import DEAD_LETTERS, SqliteStore
+from edge_agent.source import Frame, Happening
+from edge_agent.sqlite_file import SQL, OutboxInUse, OutboxUnavailable
+from edge_agent.sqlite_store import SqliteStore
+from edge_agent.sqlite_work import DEAD_LETTERS
 from edge_agent.store import Append
 from foremend import wire
 from foremend.clock import ManualClock
@@ -27,13 +31,17 @@ from foremend.wire import Up
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge_agent.messages import Draft
+    from edge_agent.messages import Draft, Stored
 
 NOW = ManualClock(1_000)
 
 
 def frame(ts_ms: int = 0, width: int = 1) -> Draft:
     return data_draft([Frame(ts_ms=ts_ms, values=(1.5,) * width)], "schema")
+
+
+def event() -> Draft:
+    return event_draft(Happening(ts_ms=0, code="E1"))
 
 
 def append(*drafts: Draft) -> Append:
@@ -122,27 +130,137 @@ def test_a_file_of_a_newer_agent_is_left_alone(path: Path) -> None:
 
 
 def fill_up(store: SqliteStore) -> None:
+    assert isinstance(store._reserve, MemoryReserve)
+    store._reserve.room = False
     [(pages,)] = store._file._connection.execute("PRAGMA page_count").fetchall()
     store._file._connection.execute(f"PRAGMA max_page_count = {pages}")
 
 
 def make_room(store: SqliteStore) -> None:
-    store._file._connection.execute("PRAGMA max_page_count = 1000000")
+    assert isinstance(store._reserve, MemoryReserve)
+    store._reserve.room = True
 
 
 def test_on_a_full_disk_a_commit_fails_whole_and_numbers_go_on_without_a_hole(path: Path) -> None:
     store = SqliteStore.open(path, NOW)
     store.begin("d1", "boot1", b"birth1")
-    store.commit([append(frame())])
+    store.commit([append(event())])
     fill_up(store)
     with pytest.raises(OutboxUnavailable):
         store.commit([append(*(frame(ts, width=200) for ts in range(20)))])
-    assert len(store.pending("d1", None, 99)) == 1
+    told = [m.key.seq for m in store.pending("d1", None, 99)]
 
     make_room(store)
     store.commit([append(frame(), frame())])
 
-    assert [m.key.seq for m in store.pending("d1", None, 99)] == [0, 1, 2]
+    assert [m.key.seq for m in store.pending("d1", None, 99)] == [*told, told[-1] + 1, told[-1] + 2]
+    store.close()
+
+
+def test_on_a_full_disk_the_oldest_frames_make_room_for_new_ones_and_events_stay(
+    path: Path,
+) -> None:
+    store = SqliteStore.open(path, NOW)
+    store.begin("d1", "boot1", b"birth1")
+    store.commit([append(event(), *(frame(ts, width=200) for ts in range(200)))])
+    fill_up(store)
+
+    changes = [store.commit([append(frame(ts, width=200))])["d1"] for ts in range(200, 400)]
+
+    kept = store.pending("d1", None, 999)
+    gaps = [gap_of(m) for m in kept if m.kind is Up.EVENT][1:]
+    assert kept[0].kind is Up.EVENT
+    assert {g["reason"] for g in gaps} == {"disk_full"}
+    lost = {n for g in gaps for n in range(g["first"], g["last"] + 1)}
+    assert {m.key.seq for m in kept} | lost == set(range(kept[-1].key.seq + 1))
+    assert sum(change.evicted_frames for change in changes) == len(lost)
+    assert not {m.key.seq for m in kept} & lost
+    assert max(lost) < min(m.key.seq for m in kept if m.kind is Up.DATA)
+    store.close()
+
+
+def gap_of(message: Stored) -> dict[str, Any]:
+    event = wire.decode_up(Up.EVENT, message.payload)
+    assert isinstance(event, wire.Event)
+    return event.details
+
+
+def test_the_ballast_is_let_go_on_a_full_disk_and_taken_again_when_there_is_room(
+    path: Path,
+) -> None:
+    reserve = MemoryReserve()
+    store = SqliteStore.open(path, NOW, reserve)
+    store.begin("d1", "boot1", b"birth1")
+    fill_up(store)
+    with suppress(OutboxUnavailable):
+        store.commit([append(*(frame(ts, width=200) for ts in range(20)))])
+    assert not reserve.held
+
+    make_room(store)
+    store.commit([append(*(frame(ts, width=200) for ts in range(200)))])
+
+    assert reserve.held
+    assert len(store.pending("d1", None, 999)) >= 200
+    store.close()
+
+
+def test_a_ballast_takes_its_place_in_earnest_and_gives_it_back(tmp_path: Path) -> None:
+    ballast = Ballast(tmp_path / "ballast", 256 * 1024)
+
+    assert ballast.restore()
+
+    assert (tmp_path / "ballast").stat().st_blocks * 512 >= 256 * 1024
+    ballast.free()
+    assert list(tmp_path.iterdir()) == []
+    assert not Ballast(tmp_path / "ballast", 1024**5).restore()
+
+
+@pytest.mark.parametrize("during", ["commit", "pending", "settle", "births"])
+def test_a_file_damaged_while_it_is_used_is_set_aside_and_numbers_go_on(
+    path: Path, during: str
+) -> None:
+    store = SqliteStore.open(path, NOW)
+    store.begin("d1", "boot1", b"birth1")
+    store.commit([append(*(frame(ts, width=50) for ts in range(500)))])
+    store._file._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xa5" * (path.stat().st_size - 4096))
+    store._file._connection.execute("PRAGMA shrink_memory")
+
+    gaps = 0
+    match during:
+        case "pending":
+            store.pending("d1", Key(1, 250), 99)
+        case "settle":
+            gaps = store.settle("d1", Settlement(boot="boot1", spans=((0, 499),))).gaps
+        case "births":
+            store.births("d1")
+    change = store.commit([append(frame(7))])["d1"]
+
+    assert store.set_aside is not None
+    told, message = store.pending("d1", None, 999)
+    expected = {"boot": "boot1", "first": 0, "last": 499, "reason": "outbox_corrupt"}
+    assert gap_of(told) == expected
+    assert (told.key, message.key) == (Key(1, 500), Key(1, 501))
+    assert store.births("d1") == {"boot1": b"birth1"}
+    assert (gaps + change.gaps, change.depth.messages) == (1, 2)
+    store.close()
+
+
+def test_a_file_of_an_older_agent_is_taken_over_with_all_it_holds(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.executescript(SQL["version_1"])
+    connection.execute("INSERT INTO boot (device, boot, birth) VALUES ('d1', 'boot1', x'00')")
+    connection.execute("INSERT INTO message VALUES (1, 0, 'data', 0, 1, 0, 0, x'7b7d')")
+    connection.commit()
+    connection.close()
+
+    store = SqliteStore.open(path, NOW)
+    store.begin("d1", "boot2", b"birth2")
+
+    assert [m.payload for m in store.pending("d1", None, 9)] == [b"{}"]
+    assert store.set_aside is None
     store.close()
 
 

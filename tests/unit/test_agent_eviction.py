@@ -60,7 +60,7 @@ def test_spans_name_exactly_their_numbers(numbers: set[int]) -> None:
 def test_a_gap_event_names_the_boot_the_range_the_time_and_the_reason() -> None:
     lost = Lost(boot="b1", span=(4, 5), frames=4, first_ms=40, last_ms=60)
 
-    event = wire.decode_up(Up.EVENT, gap(lost, "outbox_full").encode("b2", 9))
+    event = wire.decode_up(Up.EVENT, gap(lost, "outbox_full", 99).encode("b2", 9))
 
     assert event == wire.Event(
         boot="b2",
