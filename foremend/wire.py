@@ -303,6 +303,8 @@ def decode_up(kind: Up, payload: bytes) -> UpMessage:
     except RecursionError as error:
         raise MalformedMessage("too_deep", "nested too deeply") from error
     _CHECKS.get(kind, _no_check)(message)
+    if decoders is _PACK_DECODERS and kind is Up.DATA:
+        _check_finite(message)
     return message
 
 
@@ -317,16 +319,22 @@ def _no_check(message: UpMessage) -> None:
 def _check_data(message: UpMessage) -> None:
     assert isinstance(message, Data)  # noqa: S101 - the decoder of this kind made it
     frames = message.frames
-    count = len(frames.offset_ms)
+    offsets = frames.offset_ms
+    count = len(offsets)
     if len(frames.phase) != count or len(frames.quality) != count:
         raise MalformedMessage("ragged", f"{count} offsets, other counts of phase or quality")
-    if any(len(column) != count for column in frames.values):
+    if frames.values and set(map(len, frames.values)) != {count}:
         raise MalformedMessage("ragged", f"a channel has not {count} values")
-    if any(b <= a for a, b in zip(frames.offset_ms, frames.offset_ms[1:], strict=False)):
+    if count > 1 and any(b <= a for a, b in zip(offsets, offsets[1:], strict=False)):
         raise MalformedMessage("not_increasing", "offsets must strictly increase")
-    if frames.offset_ms[-1] > MAX_SPAN_MS:
+    if offsets[-1] > MAX_SPAN_MS:
         raise MalformedMessage("span_too_long", f"at most {MAX_SPAN_MS} ms in one message")
-    for column in frames.values:
+
+
+def _check_finite(message: UpMessage) -> None:
+    """Refuse what JSON cannot say, and its decoder never gives; MessagePack can."""
+    assert isinstance(message, Data)  # noqa: S101 - the decoder of this kind made it
+    for column in message.frames.values:
         # The sum of finite numbers is finite save for overflow, and is one call in C.
         if not math.isfinite(sum(filter(None, column))):
             _refuse_if_not_finite(column)

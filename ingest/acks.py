@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from foremend import wire
 from ingest import seqset
@@ -19,8 +20,7 @@ MAX_RANGES: Final = 64
 """Ranges past the cumulative number in one acknowledgement; the rest are told next time."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class Told(Struct, frozen=True, kw_only=True, gc=False):
     """One acknowledgement and whom it is for."""
 
     address: wire.Address
@@ -33,10 +33,11 @@ def after_commit(plan: Plan, refused: Iterable[Refused]) -> list[Told]:
 
 
 def _settled(plan: Plan) -> Iterable[Told]:
-    for (tenant, device, name), boot in plan.touched.items():
+    for (_, _, name), (address, boot) in plan.touched.items():
         got = plan.got.get((boot.device_id, boot.boot_id), seqset.EMPTY)
-        ack = wire.Ack(boot=name, upto=seqset.upto(got), ranges=seqset.beyond(got)[:MAX_RANGES])
-        yield Told(address=wire.Address(tenant=tenant, device=device), ack=ack)
+        ranges = seqset.beyond(got)[:MAX_RANGES]
+        ack = wire.Ack(boot=name, upto=seqset.upto(got), ranges=ranges)
+        yield Told(address=address, ack=ack)
 
 
 def _introductions_wanted(plan: Plan) -> Iterable[Told]:

@@ -6,7 +6,6 @@ import gc
 from typing import TYPE_CHECKING
 
 import stamina
-from prometheus_client import start_http_server
 
 from foremend.clock import wall_ms
 from foremend.db import connect
@@ -36,8 +35,6 @@ def run(settings: Settings, stop: threading.Event) -> None:
     url = settings.database_url.get_secret_value()
     if not url:
         raise ConfigurationError("ingest needs FOREMEND_DATABASE_URL")
-    if settings.metrics_port:
-        start_http_server(settings.metrics_port, addr="127.0.0.1")
     _calm_collector()
     inbox = Inbox()
     subscriber = Subscriber(settings, inbox, "foremend-ingest")

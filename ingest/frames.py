@@ -8,11 +8,11 @@ is its dimensions, whether it holds nulls, its element type, and its elements as
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,8 +30,7 @@ _ARRAY_HEAD: Final = 20
 _FIELDS: Final = 9
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredMessage:
+class StoredMessage(Struct, frozen=True, kw_only=True, gc=False):
     """One data message with the ids under which its frames are stored."""
 
     device_id: int

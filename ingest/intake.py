@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from functools import lru_cache
+from typing import Final
+
+from msgspec import Struct
 
 from foremend import wire
 from foremend.errors import MalformedMessage
 
+TOPICS_REMEMBERED: Final = 16_384
+"""Read once and then looked up; some 6 MB at most, whatever topics somebody makes up."""
+NUL_REFUSED: Final = (wire.Up.BIRTH, wire.Up.EVENT, wire.Up.RESULT)
+"""Kinds that carry free text, which PostgreSQL stores without NUL or not at all."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
+_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+"""The escape of U+0000 in JSON, not one whose backslash is itself escaped."""
+
+_parse_up = lru_cache(TOPICS_REMEMBERED)(wire.parse_up)
+
+
+class Arrival(Struct, frozen=True, kw_only=True, gc=False):
     """What the broker handed over."""
 
     topic: str
@@ -17,10 +30,16 @@ class Arrival:
     mid: int = 0
     """The broker's message id, by which it wants to hear PUBACK."""
     qos: int = 1
+    origin: int = 0
+    """Which connection of ours it came by: a message id means nothing on another."""
+
+    @property
+    def size(self) -> int:
+        """Bytes held while it is on its way."""
+        return len(self.topic) + len(self.payload)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
+class Accepted(Struct, frozen=True, kw_only=True, gc=False):
     """A message of the right form."""
 
     arrival: Arrival
@@ -28,8 +47,7 @@ class Accepted:
     message: wire.UpMessage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class Refused(Struct, frozen=True, kw_only=True, gc=False):
     """A message that can never be stored."""
 
     arrival: Arrival
@@ -43,10 +61,24 @@ def read(arrival: Arrival) -> Accepted | Refused:
     """Decode and check one arrival."""
     address = None
     try:
-        address, kind = wire.parse_up(arrival.topic)
+        address, kind = _parse_up(arrival.topic)
         message = wire.decode_up(kind, arrival.payload)
+        if kind in NUL_REFUSED:
+            _refuse_nul(message)
     except MalformedMessage as error:
         return Refused(
             arrival=arrival, address=address, reason=error.reason, detail=str(error)[:1000]
         )
     return Accepted(arrival=arrival, address=address, message=message)
+
+
+def refuse(accepted: Accepted, reason: str, detail: str) -> Refused:
+    """Turn a message down that was well formed."""
+    return Refused(
+        arrival=accepted.arrival, address=accepted.address, reason=reason, detail=detail[:1000]
+    )
+
+
+def _refuse_nul(message: wire.UpMessage) -> None:
+    if _NUL.search(wire.encode(message)):
+        raise MalformedMessage("nul", "the text holds U+0000, which cannot be stored")

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 
 from foremend import wire
 from ingest import acks
+from ingest.batch import Committed
+from ingest.bisect import sift
+from ingest.intake import refuse
 from ingest.plan import KnownBoot, KnownSchema, boot_key, make_plan
-from ingest.store import Committed
+from ingest.store import UNSTORABLE, merged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,21 +21,47 @@ if TYPE_CHECKING:
     from ingest.seqset import SeqSet
 
 
+class Unstorable(ValueError):
+    """The fake's own refusal, as the database has its own."""
+
+
 class MemoryStore:
     """Keeps every frame as (device_id, boot_id, seq, ts_ms) in `frames`, in order of storing."""
 
     def __init__(self) -> None:
         self.frames: list[tuple[int, int, int, int]] = []
         self.refused: list[Refused] = []
+        self.attempts = 0
         self._boots: dict[BootKey, KnownBoot] = {}
         self._schemas: dict[str, KnownSchema] = {}
         self._got: dict[tuple[int, int], SeqSet] = {}
         self._devices: dict[tuple[str, str, str], int] = {}
 
+    def unstorable(self, _accepted: Accepted) -> bool:
+        """Whether the store itself would refuse this; a test's store may say yes."""
+        return False
+
     def commit(
         self, accepted: Sequence[Accepted], refused: Sequence[Refused], now_ms: Millis
     ) -> Committed:
         """Store a batch."""
+
+        def attempt(some: Sequence[Accepted]) -> Committed:
+            self.attempts += 1
+            if any(self.unstorable(one) for one in some):
+                raise Unstorable("cannot be stored")
+            return self._commit(some, (), now_ms)
+
+        sifted = sift(accepted, attempt, Unstorable)
+        culprits = [refuse(one, UNSTORABLE, said) for one, said in sifted.culprits]
+        return merged([*sifted.results, self._commit((), (*refused, *culprits), now_ms)])
+
+    def rest(self) -> None:
+        """Have nothing that waits."""
+
+    def _commit(
+        self, accepted: Sequence[Accepted], refused: Sequence[Refused], now_ms: Millis
+    ) -> Committed:
         numbered = [a for a in accepted if isinstance(a.message, wire.NUMBERED)]
         births = [a for a in accepted if isinstance(a.message, wire.Birth)]
         for one in births:
@@ -44,7 +73,8 @@ class MemoryStore:
             receipts=self._got,
             now_ms=now_ms,
         )
-        plan.touched |= {boot_key(one): self._boots[boot_key(one)] for one in births}
+        for one in births:
+            plan.touched[boot_key(one)] = (one.address, self._boots[boot_key(one)])
         self._got = plan.got
         all_refused = (*refused, *plan.refused)
         self.refused.extend(all_refused)
@@ -61,6 +91,7 @@ class MemoryStore:
             duplicates=plan.duplicates,
             strangers=len(plan.strangers),
             refused=all_refused,
+            gaps=len(plan.gaps),
         )
 
     def _introduce(self, accepted: Accepted) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client import Counter, Histogram
 
 if TYPE_CHECKING:
-    from ingest.store import Committed
+    from ingest.batch import Committed
 
 
 class Metrics:
@@ -25,6 +25,9 @@ class Metrics:
         )
         self.outages = Counter(
             "foremend_ingest_database_outages_total", "Commits that met no database"
+        )
+        self.acks_dropped = Counter(
+            "foremend_ingest_acks_dropped_total", "Acknowledgements that the broker did not take"
         )
         self.commit_seconds = Histogram("foremend_ingest_commit_seconds", "Time of one commit")
         self.batch_messages = Histogram(

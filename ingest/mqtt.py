@@ -1,128 +1,183 @@
-"""The broker's side of ingest: paho with manual acknowledgement, on its own network thread."""
+"""The broker's side of ingest: a subscriber that acknowledges by hand, on a thread of its own."""
 
 from __future__ import annotations
 
+import itertools
+import random
+import threading
+import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
-
-import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
 
 from foremend import ready, wire
 from foremend.errors import Unavailable
 from foremend.log import get_logger
-from ingest.intake import Arrival
+from ingest import packets
+from ingest.intake import TOPICS_REMEMBERED, Arrival
+from ingest.line import HungUp, Line, dial, refused
+from ingest.metrics import METRICS
 
 if TYPE_CHECKING:
-    import queue
-
-    from paho.mqtt.reasoncodes import ReasonCode
+    from collections.abc import Callable, Sequence
 
     from foremend.settings import Settings
     from ingest.acks import Told
+    from ingest.inbox import Inbox
+    from ingest.packets import Control, Publish
 
 KEEPALIVE_S: Final = 20
+SILENCE_S: Final = 30.0
+"""Without a word of the broker, though we asked and listened: the connection is dead."""
+FULL_PAUSE_S: Final = 0.02
+LONGEST_PAUSE_S: Final = 5.0
 
 _log = get_logger(__name__)
+_origins: Final = itertools.count(1)
+
+
+@lru_cache(TOPICS_REMEMBERED)
+def _topic(encoded: bytes) -> str:
+    return encoded.decode("utf-8", "replace")
+
+
+@lru_cache(TOPICS_REMEMBERED)
+def _ack_topic(address: wire.Address) -> bytes:
+    return address.down(wire.Down.ACK).encode()
 
 
 class Subscriber:
-    """Receives everything that devices say and puts it into `inbox`.
+    """Receives everything that devices say and puts it into `inbox`, as long as that has room.
 
     The session is persistent: what arrives while no worker is there waits at the broker. That is
-    a convenience; the truth until our own acknowledgement is the device's outbox.
+    a convenience; the truth until our own acknowledgement is the device's outbox. Once the inbox
+    is full nothing more is read, and the broker holds back.
     """
 
-    def __init__(self, settings: Settings, inbox: queue.SimpleQueue[Arrival], name: str) -> None:
-        self._address = (settings.broker_host, settings.broker_port)
+    def __init__(
+        self,
+        settings: Settings,
+        inbox: Inbox,
+        name: str,
+        *,
+        filters: Sequence[str] = (wire.up_filter(),),
+        died: Callable[[BaseException], None] = lambda _: None,
+        welcome: Callable[[], None] = ready.announce,
+    ) -> None:
+        self._settings = settings
         self._inbox = inbox
-        client = paho.Client(
-            CallbackAPIVersion.VERSION2, client_id=name, clean_session=False, manual_ack=True
-        )
-        if settings.broker_user:
-            secret = settings.broker_password
-            client.username_pw_set(
-                settings.broker_user, secret.get_secret_value() if secret else None
-            )
-        if settings.broker_tls:
-            client.tls_set()
-        client.max_inflight_messages_set(0)
-        client.reconnect_delay_set(min_delay=1, max_delay=10)
-        client.on_connect = self._on_connect
-        client.on_subscribe = self._on_subscribe
-        client.on_disconnect = self._on_disconnect
-        client.on_message = self._on_message
-        self._client = client
+        self._name = name
+        self._filters = filters
+        self._died = died
+        self._welcome = welcome
+        self._line: Line | None = None
+        self._origin = 0
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name=f"mqtt-{name}", daemon=True)
 
     def start(self) -> None:
-        """Connect, now or as soon as the broker is there; later outages are ridden out.
+        """Connect; later outages are ridden out.
 
         Raises:
             Unavailable: the broker's name cannot be resolved, or nothing listens there yet.
         """
-        try:
-            self._client.connect(*self._address, keepalive=KEEPALIVE_S)
-        except OSError as error:
-            host, port = self._address
-            raise Unavailable(f"no MQTT broker at {host}:{port}: {error}") from error
-        self._client.loop_start()
+        self._dial()
+        self._thread.start()
 
     def stop(self) -> None:
-        """Leave the broker in good order."""
-        self._client.disconnect()
-        self._client.loop_stop()
+        """Leave the broker in good order, after what was said is sent."""
+        self._stopped.set()
+        if self._thread.ident is not None:
+            self._thread.join(timeout=10)
 
-    def puback(self, arrival: Arrival) -> None:
-        """Tell the broker that this delivery need not be repeated."""
-        if arrival.qos:
-            self._client.ack(arrival.mid, arrival.qos)
+    def puback(self, arrivals: Sequence[Arrival]) -> None:
+        """Tell the broker that these deliveries need not be repeated."""
+        origin, line = self._origin, self._line
+        mids = [a.mid for a in arrivals if a.qos and a.origin == origin]
+        if mids and line is not None:
+            line.send(packets.pubacks(mids))
 
-    def tell(self, told: Told) -> None:
-        """Send a committed acknowledgement; QoS 0, since it repeats on every duplicate."""
-        self._client.publish(told.address.down(wire.Down.ACK), wire.encode(told.ack), qos=0)
-
-    def _on_connect(
-        self,
-        client: paho.Client,
-        _data: object,
-        _flags: object,
-        reason: ReasonCode,
-        _properties: object,
-    ) -> None:
-        if reason.is_failure:
-            _log.error("the broker refused us", reason=str(reason))
+    def tell(self, told: Sequence[Told]) -> None:
+        """Send committed acknowledgements; QoS 0, since each repeats on every duplicate."""
+        line = self._line
+        if not told or line is None:
             return
-        client.subscribe(wire.up_filter(), qos=1)
+        said = [packets.publish(_ack_topic(t.address), wire.encode(t.ack)) for t in told]
+        if not line.send(b"".join(said)):
+            METRICS.acks_dropped.inc(len(said))
 
-    def _on_subscribe(
-        self,
-        _client: paho.Client,
-        _data: object,
-        _mid: int,
-        reasons: list[ReasonCode],
-        _properties: object,
-    ) -> None:
-        if any(reason.is_failure for reason in reasons):
-            _log.error("the broker refused the subscription", reasons=[str(r) for r in reasons])
+    def _serve(self) -> None:
+        pause_s = 0.1
+        try:
+            while not self._stopped.is_set():
+                try:
+                    if self._line is None:
+                        self._dial()
+                    pause_s = 0.1
+                    self._listen()
+                except (Unavailable, packets.BrokenStream) as error:
+                    self._hang_up()
+                    _log.info("without the broker", error=str(error), pause_s=pause_s)
+                    self._stopped.wait(pause_s * random.uniform(0.5, 1))  # noqa: S311 - jitter
+                    pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            self._leave()
+        except BaseException as error:
+            self._died(error)
+            raise
+
+    def _dial(self) -> None:
+        line = dial(self._settings, self._name, keepalive_s=KEEPALIVE_S, clean=False)
+        line.send(packets.subscribe(1, self._filters))
+        self._origin, self._line = next(_origins), line
+
+    def _hang_up(self) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            line.close()
+
+    def _leave(self) -> None:
+        line, self._line = self._line, None
+        if line is None:
             return
-        _log.info("subscribed", filter=wire.up_filter())
-        ready.announce()
+        line.send(packets.DISCONNECT)
+        try:
+            line.flush(2.0)
+        except OSError as error:
+            _log.info("left the broker", error=str(error))
+        line.close()
 
-    def _on_disconnect(
-        self,
-        _client: paho.Client,
-        _data: object,
-        _flags: object,
-        reason: ReasonCode,
-        _properties: object,
-    ) -> None:
-        _log.info("left the broker", reason=str(reason))
+    def _listen(self) -> None:
+        line = self._line
+        assert line is not None  # noqa: S101 - dialled by the caller
+        heard = pinged = time.monotonic()
+        while not self._stopped.is_set():
+            reading = self._inbox.has_room()
+            messages, others = line.turn(0.25 if reading else FULL_PAUSE_S, reading=reading)
+            now = time.monotonic()
+            if messages:
+                self._inbox.put([self._arrival(m) for m in messages])
+            for other in others:
+                self._take(other)
+            if messages or others or not reading:
+                # Where nothing is read, nothing can be heard either.
+                heard = now
+            if now - pinged > KEEPALIVE_S / 2:
+                line.send(packets.PING)
+                pinged = now
+            if now - heard > SILENCE_S:
+                raise HungUp(f"the broker has said nothing for {SILENCE_S:.0f} s")
 
-    def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
-        self._inbox.put(
-            Arrival(
-                topic=message.topic,
-                payload=bytes(message.payload),
-                mid=message.mid,
-                qos=message.qos,
-            )
+    def _arrival(self, message: Publish) -> Arrival:
+        topic, payload, mid = message
+        return Arrival(
+            topic=_topic(topic), payload=payload, mid=mid, qos=1 if mid else 0, origin=self._origin
         )
+
+    def _take(self, packet: Control) -> None:
+        if packet.kind != packets.SUBACK:
+            return
+        lost = [self._filters[n] for n in refused(packet.body)]
+        if lost:
+            _log.error("the broker refused a subscription", filters=lost)
+            return
+        _log.info("subscribed", filters=list(self._filters))
+        self._welcome()

@@ -9,7 +9,7 @@ from foremend import values, wire
 from foremend.clock import DAY_MS
 from ingest import seqset
 from ingest.frames import StoredMessage
-from ingest.intake import Accepted, Refused
+from ingest.intake import Accepted, Refused, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -42,6 +42,11 @@ class KnownBoot:
     birth: str = ""
     """The digest of the birth that introduced it, so that a repeated one costs nothing."""
 
+    @property
+    def slot(self) -> tuple[int, int]:
+        """What its receipt goes by: device and boot id."""
+        return (self.device_id, self.boot_id)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownSchema:
@@ -49,15 +54,6 @@ class KnownSchema:
 
     schema_id: int
     width: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Numbered:
-    """A numbered message of a known boot."""
-
-    accepted: Accepted
-    boot: KnownBoot
-    seq: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,19 +70,19 @@ class Plan:
     duplicates: int = 0
     got: dict[tuple[int, int], SeqSet] = field(default_factory=dict)
     """Per (device_id, boot_id), what is settled once this commits."""
-    touched: dict[BootKey, KnownBoot] = field(default_factory=dict)
-
-    @property
-    def partitions(self) -> tuple[int, ...]:
-        """The partitions in which something new stands, ascending."""
-        boots = {b.boot_id: b.partition for b in self.touched.values()}
-        fresh = {m.boot_id for m in self.frames} | {b.boot_id for b, _ in self.events}
-        return tuple(sorted({boots[boot_id] for boot_id in fresh}))
+    touched: dict[BootKey, tuple[wire.Address, KnownBoot]] = field(default_factory=dict)
+    latest: dict[int, Millis] = field(default_factory=dict)
+    """Per device id, the instant of its newest frame here."""
+    now: dict[str, Millis] = field(default_factory=dict)
+    """Per timeline, the instant of the newest frame here."""
+    fresh: set[int] = field(default_factory=set)
+    """The partitions in which something new stands."""
 
 
 def boot_key(accepted: Accepted) -> BootKey:
     """Name the boot that a message belongs to."""
-    return (accepted.address.tenant, accepted.address.device, accepted.message.boot)
+    address = accepted.address
+    return (address.tenant, address.device, accepted.message.boot)
 
 
 def lost_boot_key(accepted: Accepted) -> BootKey:
@@ -108,66 +104,86 @@ def make_plan(
     """Sort numbered messages into frames, events, results, gaps, duplicates and refusals."""
     plan = Plan(got=dict(receipts))
     for accepted in numbered:
-        boot = boots.get(boot_key(accepted))
-        if boot is None or _unknown_schema(accepted, schemas):
+        key = boot_key(accepted)
+        boot = boots.get(key)
+        if boot is None or _unknown_schema(accepted.message, schemas):
             plan.strangers.append(accepted)
             continue
-        plan.touched[boot_key(accepted)] = boot
-        _admit(plan, accepted, boot, schemas, boots.get(lost_boot_key(accepted)), now_ms)
+        plan.touched[key] = (accepted.address, boot)
+        message = accepted.message
+        if isinstance(message, wire.Data):
+            _admit_data(plan, accepted, message, boot, schemas[message.schema], now_ms)
+        elif isinstance(message, wire.Event | wire.Result):
+            _admit_rare(plan, message, boot, boots.get(lost_boot_key(accepted)))
     return plan
 
 
-def _unknown_schema(accepted: Accepted, schemas: Mapping[str, KnownSchema]) -> bool:
-    message = accepted.message
+def _unknown_schema(message: wire.UpMessage, schemas: Mapping[str, KnownSchema]) -> bool:
     return isinstance(message, wire.Data) and message.schema not in schemas
 
 
-def _admit(
+def _admit_data(
     plan: Plan,
     accepted: Accepted,
+    message: wire.Data,
     boot: KnownBoot,
-    schemas: Mapping[str, KnownSchema],
-    lost: KnownBoot | None,
+    schema: KnownSchema,
     now_ms: Millis,
 ) -> None:
-    message = accepted.message
-    assert isinstance(message, wire.Data | wire.Event | wire.Result)  # noqa: S101 - the caller's promise
-    key = (boot.device_id, boot.boot_id)
-    have = plan.got.get(key, seqset.EMPTY)
+    device_id, slot = boot.device_id, boot.slot
+    have = plan.got.get(slot, seqset.EMPTY)
     if seqset.contains(have, message.seq):
         plan.duplicates += 1
         return
-    refusal = _refusal(accepted, boot, schemas, now_ms)
-    if refusal is not None:
-        plan.refused.append(refusal)
+    frames = message.frames
+    last = frames.t0_ms + frames.offset_ms[-1]
+    wrong = _wrong(frames, last, boot, schema.width, now_ms)
+    if wrong is not None:
+        plan.refused.append(refuse(accepted, *wrong))
         return
-    plan.got[key] = seqset.union(have, [(message.seq, message.seq + 1)])
-    _keep(plan, message, boot, schemas, lost)
-
-
-def _keep(
-    plan: Plan,
-    message: wire.Data | wire.Event | wire.Result,
-    boot: KnownBoot,
-    schemas: Mapping[str, KnownSchema],
-    lost: KnownBoot | None,
-) -> None:
-    if isinstance(message, wire.Data):
-        schema = schemas[message.schema]
-        plan.frames.append(
-            StoredMessage(
-                device_id=boot.device_id,
-                boot_id=boot.boot_id,
-                schema_id=schema.schema_id,
-                data=message,
-            )
+    plan.got[slot] = seqset.add(have, message.seq)
+    plan.frames.append(
+        StoredMessage(
+            device_id=device_id, boot_id=boot.boot_id, schema_id=schema.schema_id, data=message
         )
-    elif isinstance(message, wire.Result):
+    )
+    plan.fresh.add(boot.partition)
+    if last > plan.latest.get(device_id, EARLIEST_MS - 1):
+        plan.latest[device_id] = last
+        if last > plan.now.get(boot.timeline, EARLIEST_MS - 1):
+            plan.now[boot.timeline] = last
+
+
+def _wrong(
+    frames: wire.Frames, last: Millis, boot: KnownBoot, width: int, now_ms: Millis
+) -> tuple[str, str] | None:
+    """Say why these frames cannot be stored; `last` is the instant of the last of them."""
+    if len(frames.values) != width:
+        return "wrong_width", f"{len(frames.values)} channels, the schema has {width}"
+    first = frames.t0_ms + frames.offset_ms[0]
+    if first < boot.booted_ms - EARLIEST_BEFORE_BOOT_MS or first < EARLIEST_MS:
+        return "too_early", "more than a day before its boot, or before 1990"
+    ahead = LATEST_AFTER_NOW_MS if boot.timeline == "live" else FARTHEST_AHEAD_MS
+    if last > now_ms + ahead:
+        return "too_late", f"{(last - now_ms) / 1000:.0f} s in the future"
+    return None
+
+
+def _admit_rare(
+    plan: Plan, message: wire.Event | wire.Result, boot: KnownBoot, lost: KnownBoot | None
+) -> None:
+    have = plan.got.get(boot.slot, seqset.EMPTY)
+    if seqset.contains(have, message.seq):
+        plan.duplicates += 1
+        return
+    plan.got[boot.slot] = seqset.add(have, message.seq)
+    if isinstance(message, wire.Result):
         plan.results.append((boot, message))
-    else:
-        plan.events.append((boot, message))
-        if message.code == values.GAP:
-            _note_gap(plan, message, lost)
+        return
+    plan.events.append((boot, message))
+    plan.fresh.add(boot.partition)
+    if message.code == values.GAP:
+        _note_gap(plan, message, lost)
 
 
 def _note_gap(plan: Plan, event: wire.Event, lost: KnownBoot | None) -> None:
@@ -175,36 +191,8 @@ def _note_gap(plan: Plan, event: wire.Event, lost: KnownBoot | None) -> None:
     first, last = event.details.get("first"), event.details.get("last")
     if lost is None or not isinstance(first, int) or not isinstance(last, int):
         return
-    key, reason = (lost.device_id, lost.boot_id), str(event.details.get("reason", ""))
-    have = plan.got.get(key, seqset.EMPTY)
+    reason = str(event.details.get("reason", ""))
+    have = plan.got.get(lost.slot, seqset.EMPTY)
     # What was stored, and only its acknowledgement lost, is no gap.
     plan.gaps += [(lost, hole, reason) for hole in seqset.missing(have, first, last + 1)]
-    plan.got[key] = seqset.union(have, [(first, last + 1)])
-
-
-def _refusal(
-    accepted: Accepted,
-    boot: KnownBoot,
-    schemas: Mapping[str, KnownSchema],
-    now_ms: Millis,
-) -> Refused | None:
-    message = accepted.message
-    if not isinstance(message, wire.Data):
-        return None
-    frames, width = message.frames, schemas[message.schema].width
-    if len(frames.values) != width:
-        return _refuse(
-            accepted, "wrong_width", f"{len(frames.values)} channels, the schema has {width}"
-        )
-    first = frames.t0_ms + frames.offset_ms[0]
-    if first < max(EARLIEST_MS, boot.booted_ms - EARLIEST_BEFORE_BOOT_MS):
-        return _refuse(accepted, "too_early", "more than a day before its boot, or before 1990")
-    last = frames.t0_ms + frames.offset_ms[-1]
-    ahead = LATEST_AFTER_NOW_MS if boot.timeline == "live" else FARTHEST_AHEAD_MS
-    if last > now_ms + ahead:
-        return _refuse(accepted, "too_late", f"{(last - now_ms) / 1000:.0f} s in the future")
-    return None
-
-
-def _refuse(accepted: Accepted, reason: str, detail: str) -> Refused:
-    return Refused(arrival=accepted.arrival, address=accepted.address, reason=reason, detail=detail)
+    plan.got[lost.slot] = seqset.union(have, [(first, last + 1)])

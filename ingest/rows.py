@@ -9,15 +9,16 @@ from psycopg.types.json import Jsonb
 
 from foremend import wire
 from foremend.clock import to_datetime, to_ms
+from foremend.values import PART_REPLACED
 from ingest.plan import KnownBoot
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ingest.intake import Refused
 
 QUARANTINE_HEAD: Final = 4096
-"""Bytes of a refused message that are kept."""
+"""Bytes of a refused message that are kept for good."""
 
 
 def known_boot(row: Sequence[Any]) -> KnownBoot:
@@ -31,6 +32,11 @@ def known_boot(row: Sequence[Any]) -> KnownBoot:
         booted_ms=to_ms(booted_at),
         birth=birth,
     )
+
+
+def array(numbers: Iterable[int]) -> str:
+    """Write a PostgreSQL array; much cheaper than letting the driver look at each number."""
+    return "{" + ",".join(map(str, numbers)) + "}"
 
 
 def birth_payload(
@@ -51,6 +57,18 @@ def birth_payload(
     }
 
 
+def component_row(device_id: int, fitted: wire.Component) -> dict[str, Any]:
+    """Give the parameters of `put_component`."""
+    at_ms = fitted.installed_at_ms
+    return {
+        "device_id": device_id,
+        "instance": fitted.instance,
+        "kind": fitted.kind,
+        "serial": fitted.serial,
+        "installed_at": None if at_ms is None else to_datetime(at_ms),
+    }
+
+
 def event_row(boot: KnownBoot, event: wire.Event, batch_id: int) -> dict[str, Any]:
     """Give the parameters of `put_events`."""
     return {
@@ -64,6 +82,20 @@ def event_row(boot: KnownBoot, event: wire.Event, batch_id: int) -> dict[str, An
         "details": Jsonb(event.details),
         "batch_id": batch_id,
     }
+
+
+def replacement_rows(events: Iterable[tuple[KnownBoot, wire.Event]]) -> list[dict[str, Any]]:
+    """Give the parameters of `replace_component`, for events that name a new part."""
+    return [
+        {
+            "device_id": boot.device_id,
+            "instance": event.component,
+            "at": to_datetime(event.ts_ms),
+            "serial": event.details.get("serial"),
+        }
+        for boot, event in events
+        if event.code == PART_REPLACED and event.component
+    ]
 
 
 def result_row(boot: KnownBoot, result: wire.Result) -> dict[str, Any]:
@@ -97,4 +129,28 @@ def quarantine_row(one: Refused) -> dict[str, Any]:
         "hash": wire.digest(payload),
         "size": len(payload),
         "head": payload[:QUARANTINE_HEAD],
+        "payload": payload if len(payload) <= wire.MAX_PAYLOAD else None,
+    }
+
+
+def log_columns(
+    births: Iterable[tuple[int, dict[str, Any]]], partitions: Iterable[int], batch_id: int | None
+) -> dict[str, Any]:
+    """Give the entries of one commit as columns: births first, then a batch for each partition."""
+    entries: list[tuple[int, str, int | None, str]] = [
+        (partition, "birth", None, msgspec.json.encode(payload).decode())
+        for partition, payload in births
+    ]
+    entries += [(partition, "batch", batch_id, "{}") for partition in sorted(partitions)]
+    counts: dict[int, int] = {}
+    ordinals = []
+    for partition, *_ in entries:
+        counts[partition] = counts.get(partition, 0) + 1
+        ordinals.append(counts[partition])
+    return {
+        "partitions": array(partition for partition, *_ in entries),
+        "ordinals": array(ordinals),
+        "kinds": [kind for _, kind, _, _ in entries],
+        "batches": [batch for _, _, batch, _ in entries],
+        "payloads": [payload for *_, payload in entries],
     }

@@ -16,8 +16,22 @@ EMPTY: SeqSet = ()
 
 def contains(have: SeqSet, seq: int) -> bool:
     """Tell whether `seq` is in the set."""
+    if not have or seq >= have[-1][1]:
+        return False
     at = bisect_right(have, (seq, float("inf"))) - 1
     return at >= 0 and seq < have[at][1]
+
+
+def add(have: SeqSet, seq: int) -> SeqSet:
+    """Put one number in.
+
+    >>> add(((0, 3),), 3)
+    ((0, 4),)
+    """
+    if have and have[-1][1] == seq:
+        # The usual case, and the one that is quick: the device's next message.
+        return (*have[:-1], (have[-1][0], seq + 1))
+    return union(have, ((seq, seq + 1),))
 
 
 def union(have: SeqSet, more: Iterable[tuple[int, int]]) -> SeqSet:
@@ -53,7 +67,7 @@ def missing(have: SeqSet, first: int, end: int) -> SeqSet:
 
 def literal(have: SeqSet) -> str:
     """Write the set as PostgreSQL's `int8multirange`."""
-    return "{" + ",".join(f"[{first},{end})" for first, end in have) + "}"
+    return "{" + ",".join([f"[{first},{end})" for first, end in have]) + "}"
 
 
 def parse(text: str) -> SeqSet:
@@ -65,6 +79,9 @@ def parse(text: str) -> SeqSet:
     body = text[1:-1]
     if not body:
         return EMPTY
+    if text.count("[") == 1:
+        first, end = body[1:-1].split(",")
+        return ((int(first), int(end)),)
     pairs = (part.split(",") for part in body[1:-1].split("),["))
     return tuple((int(first), int(end)) for first, end in pairs)
 

@@ -1,316 +1,161 @@
-"""One batch, one transaction: births, receipts, frames, events, log positions, commit."""
+"""One batch, one transaction; what the database refuses is found and set aside within it."""
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
-import msgspec
 import psycopg
-from psycopg.types.json import Jsonb
 
-from foremend import wire
-from foremend.clock import to_datetime
-from foremend.db import EVERY_TENANT, Queries, storage, transaction
+from foremend.db import EVERY_TENANT, Queries, transaction
 from foremend.errors import Unavailable
-from foremend.values import PART_REPLACED, Timeline
-from ingest import acks, frames, rows, seqset
-from ingest.plan import BootKey, KnownBoot, KnownSchema, Plan, boot_key, lost_boot_key, make_plan
+from ingest.batch import Batch, Committed, LeaseLost, Overtaken, Terms, touch_devices
+from ingest.bisect import sift
+from ingest.intake import refuse
+from ingest.known import Known
+from ingest.late import Lane
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from foremend.clock import Millis
     from foremend.db import Connection
-    from ingest.acks import Told
     from ingest.intake import Accepted, Refused
 
+WARY_S: Final = 60.0
+"""How long only the newest section counts as live, once a live commit has met a locked one."""
+LOCK_WAIT: Final = {Lane.LIVE: "2s", Lane.LATE: "1s"}
+STATEMENT_WAIT: Final = "30s"
+IDLE_WAIT: Final = "5s"
+"""A worker that stopped in the midst of a transaction holds up others no longer than this."""
+UNSTORABLE: Final = "unstorable"
 _SQL: Final = Queries.load("ingest", "ingest.sql")
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Committed:
-    """What one commit did."""
-
-    told: tuple[Told, ...]
-    messages: int
-    frames: int
-    duplicates: int
-    strangers: int
-    refused: tuple[Refused, ...]
+__all__ = ["Committed", "LeaseLost", "PostgresStore"]
 
 
 @dataclass(slots=True)
-class _Known:
-    """What this process remembers of the database; only ever of what was committed."""
-
-    boots: dict[BootKey, KnownBoot]
-    schemas: dict[str, KnownSchema]
-
-
 class PostgresStore:
     """Stores batches over one connection; the caller makes a new one when the server is gone."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._known = _Known({}, {})
+    connection: Connection
+    lane: Lane = Lane.LIVE
+    fences: Callable[[], Mapping[int, int] | None] = lambda: None
+    """Which partitions this worker has leased, with their fences; None for all, unfenced."""
+    monotonic: Callable[[], float] = time.monotonic
+    _known: Known = field(default_factory=Known)
+    _wary_until: float = float("-inf")
+    _set_up: bool = False
 
     def commit(
         self, accepted: Sequence[Accepted], refused: Sequence[Refused], now_ms: Millis
     ) -> Committed:
-        """Store a batch whole or not at all.
+        """Store a batch; each message whole, or refused, or named as late.
 
         Raises:
             Unavailable: the database is gone, or could not do it now; nothing was stored.
-            psycopg.Error: something in the batch cannot be stored; nothing was.
+            LeaseLost: another worker has taken over a partition; nothing was stored.
         """
         try:
-            with transaction(self._connection, tenant=EVERY_TENANT) as connection:
-                batch = _Batch(connection, self._known)
-                committed = batch.store(accepted, refused, now_ms)
+            return self._commit(accepted, refused, now_ms)
+        except psycopg.errors.LockNotAvailable as error:
+            # Somebody holds an old section: what may lie in one goes another way from now on.
+            self._wary_until = self.monotonic() + WARY_S
+            raise Unavailable(f"a section is locked: {error}") from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise Unavailable(f"the database does not answer: {error}") from error
-        # Remembered only now: ids of a transaction that was rolled back mean nothing.
-        self._known.boots.update(batch.boots)
-        self._known.schemas.update(batch.schemas)
-        return committed
+        except Overtaken as error:
+            raise Unavailable(str(error)) from error
 
+    def rest(self) -> None:
+        """Do what may wait until nothing arrives.
 
-class _Batch:
-    """The work of one transaction."""
+        Raises:
+            Unavailable: the database is gone.
+        """
+        due = dict(self._known.untold)
+        if not due:
+            return
+        try:
+            with transaction(self.connection, tenant=EVERY_TENANT) as link:
+                touch_devices(link, due)
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise Unavailable(f"the database does not answer: {error}") from error
+        self._known.told({}, due, self.monotonic())
 
-    def __init__(self, connection: Connection, known: _Known) -> None:
-        self._connection = connection
-        self._known = known
-        self.boots: dict[BootKey, KnownBoot] = {}
-        self.schemas: dict[str, KnownSchema] = {}
-        self._log: list[tuple[int, str, dict[str, Any]]] = []
-        """Births to log: partition, kind, payload."""
-
-    def store(
+    def _commit(
         self, accepted: Sequence[Accepted], refused: Sequence[Refused], now_ms: Millis
     ) -> Committed:
-        numbered = [a for a in accepted if isinstance(a.message, wire.NUMBERED)]
-        self._learn(accepted)
-        for one in accepted:
-            if isinstance(one.message, wire.Birth):
-                self._introduce(one, one.message)
-        plan = self._plan(accepted, numbered, now_ms)
-        self._write(plan)
-        for one in accepted:
-            if isinstance(one.message, wire.Status):
-                self._note_status(one, one.message)
-        self._quarantine([*refused, *plan.refused])
-        all_refused = (*refused, *plan.refused)
-        return Committed(
-            told=tuple(acks.after_commit(plan, all_refused)),
-            messages=len(plan.frames) + len(plan.events) + len(plan.results),
-            frames=sum(len(m.data.frames.offset_ms) for m in plan.frames),
-            duplicates=plan.duplicates,
-            strangers=len(plan.strangers),
-            refused=all_refused,
-        )
+        self._prepare()
+        terms = self._terms(now_ms)
+        try:
+            with transaction(self.connection, tenant=EVERY_TENANT) as link:
+                batch = self._batch(link, terms)
+                committed = batch.store(accepted, refused)
+        except psycopg.OperationalError:
+            raise
+        except psycopg.Error:
+            return self._sifted(accepted, refused, terms)
+        self._remember(batch)
+        return committed
 
-    def _learn(self, accepted: Sequence[Accepted]) -> None:
-        """Load the boots and schemas that this process has not met."""
-        keys = {boot_key(a) for a in accepted} | {lost_boot_key(a) for a in accepted}
-        self.boots = {k: self._known.boots[k] for k in keys if k in self._known.boots}
-        strangers = sorted(keys - self.boots.keys())
-        if strangers:
-            tenants, devices, boots = zip(*strangers, strict=True)
-            wanted = {"tenants": list(tenants), "devices": list(devices), "boots": list(boots)}
-            for row in self._connection.execute(_SQL["boots"], wanted):
-                self.boots[row[0], row[1], row[2]] = rows.known_boot(row[3:])
-        self._learn_schemas(
-            {a.message.schema for a in accepted if isinstance(a.message, wire.Data)}
-        )
+    def _sifted(
+        self, accepted: Sequence[Accepted], refused: Sequence[Refused], terms: Terms
+    ) -> Committed:
+        """Store all but what the database refuses, by savepoints within one transaction."""
+        batches: list[Batch] = []
 
-    def _learn_schemas(self, hashes: set[str]) -> None:
-        self.schemas = {h: self._known.schemas[h] for h in hashes if h in self._known.schemas}
-        missing = sorted(hashes - self.schemas.keys())
-        if missing:
-            for name, schema_id, width in self._connection.execute(
-                _SQL["schemas"], {"hashes": missing}
-            ):
-                self.schemas[name] = KnownSchema(schema_id=schema_id, width=width)
+        with transaction(self.connection, tenant=EVERY_TENANT) as link:
 
-    def _introduce(self, accepted: Accepted, birth: wire.Birth) -> None:
-        key, name = boot_key(accepted), wire.digest(accepted.arrival.payload)
-        known = self.boots.get(key)
-        if known is not None and known.birth == name:
-            return
-        schema_id = self._scalar(
-            "put_schema", hash=birth.schema, channels=Jsonb(msgspec.to_builtins(birth.channels))
-        )
-        self.schemas[birth.schema] = KnownSchema(schema_id=schema_id, width=len(birth.channels))
-        device_id = self._put_device(accepted.address, birth)
-        boot_id = self._put_boot(device_id, schema_id, birth, name)
-        self.boots[key] = KnownBoot(
-            device_id=device_id,
-            boot_id=boot_id,
-            partition=accepted.address.partition,
-            timeline=birth.timeline,
-            booted_ms=birth.boot_ms,
-            birth=name,
-        )
-        payload = rows.birth_payload(accepted.address, birth, device_id, boot_id, schema_id)
-        self._log.append((accepted.address.partition, "birth", payload))
+            def attempt(some: Sequence[Accepted]) -> Committed:
+                batch = self._batch(link, terms)
+                try:
+                    with link.transaction():
+                        done = batch.store(some, ())
+                except psycopg.OperationalError as error:
+                    raise Unavailable(f"the database does not answer: {error}") from error
+                batches.append(batch)
+                return done
 
-    def _put_device(self, address: wire.Address, birth: wire.Birth) -> int:
-        kind = Timeline.parse(birth.timeline).kind.value
-        self._connection.execute(_SQL["put_timeline"], {"name": birth.timeline, "kind": kind})
-        device_id = self._scalar(
-            "put_device",
-            tenant=address.tenant,
-            timeline=birth.timeline,
-            name=address.device,
-            partition=address.partition,
-            family=birth.family,
-            model=birth.model,
-            firmware=birth.firmware,
-        )
-        fitted = [
-            {
-                "device_id": device_id,
-                "instance": c.instance,
-                "kind": c.kind,
-                "serial": c.serial,
-                "installed_at": None
-                if c.installed_at_ms is None
-                else to_datetime(c.installed_at_ms),
-            }
-            for c in birth.components
-        ]
-        self._many("put_component", fitted)
-        return device_id
+            sifted = sift(accepted, attempt, psycopg.Error)
+            culprits = [refuse(one, UNSTORABLE, said) for one, said in sifted.culprits]
+            last = self._batch(link, terms)
+            done = [*sifted.results, last.store((), (*refused, *culprits))]
+        for batch in batches:
+            self._remember(batch)
+        return merged(done)
 
-    def _put_boot(self, device_id: int, schema_id: int, birth: wire.Birth, name: str) -> int:
-        return self._scalar(
-            "put_boot",
-            device_id=device_id,
-            name=birth.boot,
-            booted_at=to_datetime(birth.boot_ms),
-            clock=birth.clock,
-            schema_id=schema_id,
-            agent=birth.agent,
-            birth=name,
-        )
+    def _prepare(self) -> None:
+        """Bound every wait of this session; a hung server is left alone by its own clock."""
+        if not self._set_up:
+            waits = {"lock": LOCK_WAIT[self.lane], "statement": STATEMENT_WAIT, "idle": IDLE_WAIT}
+            self.connection.execute(_SQL["bound_waits"], waits)
+            self._set_up = True
 
-    def _plan(
-        self, accepted: Sequence[Accepted], numbered: Sequence[Accepted], now_ms: Millis
-    ) -> Plan:
-        receipts = self._lock_receipts({(b.device_id, b.boot_id) for b in self.boots.values()})
-        plan = make_plan(
-            numbered, boots=self.boots, schemas=self.schemas, receipts=receipts, now_ms=now_ms
-        )
-        for one in accepted:
-            if isinstance(one.message, wire.Birth):
-                plan.touched[boot_key(one)] = self.boots[boot_key(one)]
-        return plan
+    def _terms(self, now_ms: Millis) -> Terms:
+        wary = self.monotonic() < self._wary_until
+        return Terms(now_ms=now_ms, lane=self.lane, wary=wary, fences=self.fences())
 
-    def _lock_receipts(self, keys: set[tuple[int, int]]) -> dict[tuple[int, int], seqset.SeqSet]:
-        ordered = sorted(keys)
-        locked = self._connection.execute(
-            _SQL["lock_receipts"],
-            {"devices": [d for d, _ in ordered], "boots": [b for _, b in ordered]},
-        )
-        return {(device_id, boot_id): seqset.parse(got) for device_id, boot_id, got in locked}
+    def _batch(self, link: Connection, terms: Terms) -> Batch:
+        return Batch(link=link, known=self._known, terms=terms, monotonic_s=self.monotonic())
 
-    def _write(self, plan: Plan) -> None:
-        self._put_receipts(plan)
-        batch_id = self._scalar("next_batch") if plan.frames or plan.events else None
-        if batch_id is not None:
-            self._put_frames(plan, batch_id)
-            self._put_events(plan, batch_id)
-        self._many("put_results", [rows.result_row(boot, result) for boot, result in plan.results])
-        self._many("put_gaps", [rows.gap_row(*gap) for gap in plan.gaps])
-        self._append_log(plan, batch_id)
+    def _remember(self, batch: Batch) -> None:
+        self._known.learn(batch.boots, batch.schemas, batch.clocks)
+        self._known.told(batch.latest, batch.due, batch.monotonic_s)
 
-    def _put_receipts(self, plan: Plan) -> None:
-        ordered = sorted(plan.got)
-        self._connection.execute(
-            _SQL["put_receipts"],
-            {
-                "devices": [d for d, _ in ordered],
-                "boots": [b for _, b in ordered],
-                "got": [seqset.literal(plan.got[key]) for key in ordered],
-            },
-        )
 
-    def _put_frames(self, plan: Plan, batch_id: int) -> None:
-        if not plan.frames:
-            return
-        latest: dict[int, Millis] = {}
-        for m in plan.frames:
-            last = m.data.frames.t0_ms + m.data.frames.offset_ms[-1]
-            latest[m.device_id] = max(last, latest.get(m.device_id, last))
-        first = min(m.data.frames.t0_ms for m in plan.frames)
-        last = max(latest.values())
-        storage.ensure_room(self._connection, to_datetime(first), to_datetime(last))
-        storage.copy_frames(self._connection, frames.encode(plan.frames, batch_id))
-        self._touch(latest)
-
-    def _touch(self, latest: dict[int, Millis]) -> None:
-        ordered = sorted(latest)
-        times = [to_datetime(latest[device_id]) for device_id in ordered]
-        self._connection.execute(_SQL["touch_devices"], {"devices": ordered, "ts": times})
-        self._connection.execute(_SQL["advance_timelines"], {"devices": ordered, "ts": times})
-
-    def _put_events(self, plan: Plan, batch_id: int) -> None:
-        happened = [rows.event_row(boot, event, batch_id) for boot, event in plan.events]
-        self._many("put_events", happened)
-        replaced = [
-            {
-                "device_id": boot.device_id,
-                "instance": event.component,
-                "at": to_datetime(event.ts_ms),
-                "serial": event.details.get("serial"),
-            }
-            for boot, event in plan.events
-            if event.code == PART_REPLACED and event.component
-        ]
-        self._many("replace_component", replaced)
-
-    def _append_log(self, plan: Plan, batch_id: int | None) -> None:
-        """Take log positions last, so that they stand in the order in which commits happen."""
-        entries: list[tuple[int, str, int | None, dict[str, Any]]] = [
-            (partition, kind, None, payload) for partition, kind, payload in self._log
-        ]
-        if batch_id is not None:
-            entries += [(p, "batch", batch_id, {}) for p in plan.partitions]
-        if not entries:
-            return
-        counts = Counter(partition for partition, *_ in entries)
-        partitions = sorted(counts)
-        heads = self._connection.execute(
-            _SQL["advance_heads"],
-            {"partitions": partitions, "counts": [counts[p] for p in partitions]},
-        ).fetchall()
-        following = {partition: pos - counts[partition] for partition, pos in heads}
-        placed = []
-        for partition, kind, batch, payload in entries:
-            following[partition] += 1
-            pos = following[partition]
-            row = {"partition": partition, "pos": pos, "kind": kind, "batch_id": batch}
-            placed.append(row | {"payload": Jsonb(payload)})
-        self._many("put_log", placed)
-        self._connection.execute(_SQL["notify"])
-
-    def _note_status(self, accepted: Accepted, status: wire.Status) -> None:
-        tenant, device, boot = boot_key(accepted)
-        at = to_datetime(status.ts_ms)
-        row = {"tenant": tenant, "device": device, "boot": boot, "state": status.state, "at": at}
-        self._connection.execute(_SQL["put_status"], row)
-
-    def _quarantine(self, refused: Iterable[Refused]) -> None:
-        self._many("put_quarantine", [rows.quarantine_row(one) for one in refused])
-
-    def _scalar(self, block: str, **params: object) -> int:
-        row = self._connection.execute(_SQL[block], params).fetchone()
-        assert row is not None  # noqa: S101 - these statements give one row
-        return int(row[0])
-
-    def _many(self, block: str, params: Sequence[dict[str, Any]]) -> None:
-        if params:
-            self._connection.cursor().executemany(_SQL[block], params)
+def merged(parts: Sequence[Committed]) -> Committed:
+    """Sum up several commits; of two acknowledgements for one boot the later says all."""
+    said = [told for part in parts for told in part.told]
+    cumulative = {(t.address, t.ack.boot, t.ack.birth_wanted): t for t in said if t.ack.boot}
+    return Committed(
+        told=(*cumulative.values(), *(t for t in said if not t.ack.boot)),
+        messages=sum(part.messages for part in parts),
+        frames=sum(part.frames for part in parts),
+        duplicates=sum(part.duplicates for part in parts),
+        strangers=sum(part.strangers for part in parts),
+        refused=tuple(one for part in parts for one in part.refused),
+        late=tuple(one for part in parts for one in part.late),
+        gaps=sum(part.gaps for part in parts),
+    )

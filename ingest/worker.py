@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import queue
 import random
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
-import psycopg
-
 from foremend.errors import Unavailable
 from foremend.log import get_logger
+from ingest.inbox import Inbox
 from ingest.intake import Accepted, Arrival, Refused, read
 from ingest.metrics import METRICS
+from ingest.telling import Teller
 
 if TYPE_CHECKING:
     import threading
@@ -21,14 +20,14 @@ if TYPE_CHECKING:
 
     from foremend.clock import Millis, NowMs
     from ingest.acks import Told
-    from ingest.store import Committed
+    from ingest.batch import Committed
 
-MAX_BATCH: Final = 4000
-"""Messages in one commit."""
-GATHER_S: Final = 0.02
-"""How long a commit waits for company; under load the queue is never empty and it waits less."""
 IDLE_S: Final = 0.25
+FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 5.0
+BUSY: Final = 64
+"""Messages in a commit from which on it pays to wait for company before the next."""
+LONGEST_GATHER_S: Final = 0.05
 
 _log = get_logger(__name__)
 
@@ -41,15 +40,44 @@ class Store(Protocol):
     ) -> Committed:
         """Store a batch; raises Unavailable where it may succeed later."""
 
+    def rest(self) -> None:
+        """Do what may wait until nothing arrives; raises Unavailable likewise."""
+
 
 class Reply(Protocol):
     """Answers over the broker; neither call waits for the network."""
 
-    def puback(self, arrival: Arrival) -> None:
-        """Tell the broker that this delivery need not be repeated."""
+    def puback(self, arrivals: Sequence[Arrival]) -> None:
+        """Tell the broker that these deliveries need not be repeated."""
 
-    def tell(self, told: Told) -> None:
-        """Send a committed acknowledgement to its device."""
+    def tell(self, told: Sequence[Told]) -> None:
+        """Send committed acknowledgements to their devices."""
+
+
+class Aside(Protocol):
+    """Takes messages that must not travel with live ones."""
+
+    def offer(self, late: Sequence[Accepted]) -> None:
+        """Take them, or leave them to the device, which sends them again; never waits."""
+
+
+class Nowhere:
+    """Leaves every late message to its device."""
+
+    def offer(self, late: Sequence[Accepted]) -> None:
+        """Let them go."""
+
+
+def gather_s(messages: int, commit_s: float) -> float:
+    """Say how long to wait for company, after a commit of so many that took so long.
+
+    A lone message leaves at once; under load a commit waits as long as the last one took, so that
+    what each commit costs is shared by more the more it costs.
+
+    >>> gather_s(1, 0.01)
+    0.0
+    """
+    return min(commit_s, LONGEST_GATHER_S) if messages >= BUSY else 0.0
 
 
 @dataclass(slots=True)
@@ -59,48 +87,46 @@ class Worker:
     open_store: Callable[[], Store]
     reply: Reply
     now_ms: NowMs
-    inbox: queue.SimpleQueue[Arrival] = field(default_factory=queue.SimpleQueue)
+    inbox: Inbox = field(default_factory=Inbox)
+    aside: Aside = field(default_factory=Nowhere)
     pause: Callable[[float], None] = time.sleep
+    monotonic: Callable[[], float] = time.monotonic
+    _teller: Teller = field(default_factory=Teller)
     _store: Store | None = None
+    _gather_s: float = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Serve until `stop`, through any outage of the database."""
         while not stop.is_set():
-            arrivals = self._gather()
+            due_s = self._teller.patience(self.monotonic())
+            arrivals = self.inbox.take(IDLE_S if due_s is None else due_s, self._gather_s)
             if arrivals:
                 self._settle(arrivals, stop)
-
-    def _gather(self) -> list[Arrival]:
-        try:
-            arrivals = [self.inbox.get(timeout=IDLE_S)]
-        except queue.Empty:
-            return []
-        until = time.monotonic() + GATHER_S
-        while len(arrivals) < MAX_BATCH:
-            try:
-                left = until - time.monotonic()
-                arrivals.append(self.inbox.get(timeout=left) if left > 0 else self.inbox.get(False))
-            except queue.Empty:
-                break
-        return arrivals
+            elif due_s is None:
+                self._rest()
+            self.reply.tell(self._teller.due(self.monotonic()))
+        self.reply.tell(self._teller.rest())
 
     def _settle(self, arrivals: list[Arrival], stop: threading.Event) -> None:
         outcomes = [read(arrival) for arrival in arrivals]
         accepted = [o for o in outcomes if isinstance(o, Accepted)]
         refused = [o for o in outcomes if isinstance(o, Refused)]
-        for committed in self._commit_through_outages(accepted, refused, stop):
-            METRICS.committed(committed)
-            for told in committed.told:
-                self.reply.tell(told)
-        if not stop.is_set() or self._store is not None:
-            for arrival in arrivals:
-                self.reply.puback(arrival)
+        committed = self._commit_through_outages(accepted, refused, stop)
+        self.inbox.settled(arrivals)
+        if committed is None:
+            return
+        METRICS.committed(committed)
+        self.reply.tell(self._teller.add(committed.told, self.monotonic()))
+        self.reply.puback(arrivals)
+        if committed.late:
+            # The broker need not keep what has a place of its own, or else its device's outbox.
+            self.aside.offer(committed.late)
 
     def _commit_through_outages(
         self, accepted: list[Accepted], refused: list[Refused], stop: threading.Event
-    ) -> list[Committed]:
+    ) -> Committed | None:
         """Try until it is stored; nothing is acknowledged meanwhile, so the broker holds back."""
-        pause_s = 0.1
+        pause_s = FIRST_PAUSE_S
         while True:
             try:
                 return self._commit(accepted, refused)
@@ -108,30 +134,25 @@ class Worker:
                 self._store = None
                 METRICS.outages.inc()
                 if stop.is_set():
-                    return []
+                    return None
                 _log.warning("waiting for the database", error=str(error), pause_s=pause_s)
                 self.pause(pause_s * random.uniform(0.5, 1))  # noqa: S311 - jitter
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
-    def _commit(self, accepted: list[Accepted], refused: list[Refused]) -> list[Committed]:
-        """Commit, and halve what cannot be stored until the culprit stands alone."""
+    def _commit(self, accepted: list[Accepted], refused: list[Refused]) -> Committed:
         if self._store is None:
             self._store = self.open_store()
+        began = self.monotonic()
+        committed = self._store.commit(accepted, refused, self.now_ms())
+        took_s = self.monotonic() - began
+        METRICS.commit_seconds.observe(took_s)
+        self._gather_s = gather_s(len(accepted), took_s)
+        return committed
+
+    def _rest(self) -> None:
+        if self._store is None:
+            return
         try:
-            with METRICS.commit_seconds.time():
-                return [self._store.commit(accepted, refused, self.now_ms())]
-        except psycopg.Error as error:
-            if not accepted:
-                raise
-            reason = str(error).splitlines()[0]
-        if len(accepted) == 1:
-            _log.warning("set a message aside", topic=accepted[0].arrival.topic, reason=reason)
-            return self._commit([], [*refused, _unstorable(accepted[0], reason)])
-        half = len(accepted) // 2
-        return [*self._commit(accepted[:half], refused), *self._commit(accepted[half:], [])]
-
-
-def _unstorable(accepted: Accepted, detail: str) -> Refused:
-    return Refused(
-        arrival=accepted.arrival, address=accepted.address, reason="unstorable", detail=detail
-    )
+            self._store.rest()
+        except Unavailable:
+            self._store = None

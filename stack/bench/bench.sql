@@ -3,6 +3,3 @@
 -- name: insert_frame
 INSERT INTO frame (device_id, ts, boot_id, seq, schema_id, phase, quality, batch_id, vals)
 VALUES (%(device_id)s, %(ts)s, 1, %(seq)s, 1, %(phase)s, %(quality)s, 1, %(vals)s)
-
--- name: frames
-SELECT count(*) FROM frame

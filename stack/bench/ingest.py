@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psutil
 
 from foremend import ready
-from foremend.db import EVERY_TENANT, Queries, bootstrap, connect, storage, transaction
+from foremend.db import bootstrap, connect, storage
 from foremend.errors import ForemendError
 from stack.bench.load import CHANNELS, Course
 from stack.embedded.broker import EmbeddedBroker
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 READY_S: Final = 30.0
-_SQL: Final = Queries.load("stack.bench", "bench.sql")
 OURS: Final = ("-m", "stack", "ingest")
 
 

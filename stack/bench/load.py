@@ -255,8 +255,8 @@ class Generator:
             n, topic, payload = fleet.next(due, now_ms)
             line = n % PUBLISHERS
             parts[line].append(packets.publish(topic, payload, self._lines[line].next_mid()))
-        for line, fresh in zip(self._lines, parts, strict=True):
-            line.send(b"".join(fresh))
+        for one, fresh in zip(self._lines, parts, strict=True):
+            one.send(b"".join(fresh))
 
     def _listen(self, patience: float) -> None:
         readable, _, _ = select.select(

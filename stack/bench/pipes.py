@@ -75,6 +75,10 @@ def _number(topic: str) -> int:
     return int(topic.split("/", 5)[4][7:])
 
 
+def _subscribe(client: paho.Client, *_: object) -> None:
+    client.subscribe(wire.up_filter(), qos=1)
+
+
 @dataclass(slots=True)
 class Pipe:
     """Receive, write, acknowledge to the broker, and say how much is stored."""
@@ -115,7 +119,7 @@ class Pipe:
         client.max_inflight_messages_set(0)
         client.on_message = lambda _client, _data, message: self.inbox.put(message)
         client.on_subscribe = lambda *_: ready.announce()
-        client.on_connect = lambda *_: client.subscribe(wire.up_filter(), qos=1)
+        client.on_connect = _subscribe
         client.connect(self.settings.broker_host, self.settings.broker_port)
         client.loop_start()
         return client

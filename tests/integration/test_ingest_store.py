@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
 
 from foremend import wire
@@ -135,13 +134,31 @@ def test_frames_from_before_the_boot_are_set_aside(store, connection) -> None:
     assert rows(connection, "SELECT reason FROM quarantine") == [("too_early",)]
 
 
-def test_nothing_of_a_batch_stands_when_one_message_cannot_be_stored(store, connection) -> None:
-    poison = event(1, "bad\0code")
-    with pytest.raises(psycopg.DataError):
-        commit(store, birth(), data(0), poison)
-    assert rows(connection, "SELECT count(*) FROM frame") == [(0,)]
-    assert rows(connection, "SELECT max(pos) FROM partition_head") == [(0,)]
-    assert commit(store, birth(), data(0)).messages == 1
+@pytest.fixture
+def refusing(migrated_urls) -> None:
+    """Let the database refuse what no check of ours foresees."""
+    with connect(migrated_urls.owner, name="test") as owner:
+        owner.execute("ALTER TABLE event ADD CONSTRAINT whim CHECK (code <> 'poison')")
+
+
+def test_what_the_database_refuses_is_set_aside_and_the_rest_of_the_batch_is_stored(
+    store, connection, refusing
+) -> None:
+    mixed = [event(i, "poison" if i % 11 == 5 else "fine") for i in range(220)]
+    committed = commit(store, birth(), *mixed)
+    assert (committed.messages, len(committed.refused)) == (200, 20)
+    assert rows(connection, "SELECT count(*) FROM event") == [(200,)]
+    kept = rows(connection, "SELECT DISTINCT reason, payload IS NOT NULL FROM quarantine")
+    assert kept == [("unstorable", True)]
+
+
+def test_positions_stay_without_holes_where_savepoints_were_rolled_back(
+    store, connection, refusing
+) -> None:
+    commit(store, birth(), *[event(i, "poison" if i % 3 == 0 else "fine") for i in range(30)])
+    positions = [pos for (pos,) in rows(connection, "SELECT pos FROM input_log ORDER BY pos")]
+    assert positions == list(range(1, len(positions) + 1))
+    assert rows(connection, "SELECT max(pos) FROM partition_head") == [(len(positions),)]
 
 
 def test_a_tenant_sees_its_own_devices_alone(store, connection) -> None:
