@@ -210,18 +210,19 @@ def advance(
     fresh: Floats,
     known: Bools,
     limits: Limits,
+    healthy: Bools,
     ts_ms: Ints,
 ) -> tuple[AlarmState, Bools]:
     """Take one frame each: the state after it, and where an alarm is raised.
 
     A frame that is not known moves nothing: it neither raises nor clears. `fresh` is the score
-    without the evidence that only time takes away.
+    without the evidence that only time takes away. A frame known to be healthy ends the state.
     """
     amnesty = state.held < 0
-    begins = known & (score >= limits.enter)
+    begins = known & ~healthy & (score >= limits.enter)
     calm = np.where(known, np.where(fresh < limits.leave, state.calm + 1, 0), state.calm)
     released = state.anomalous & (state.held >= rule.release_frames)
-    stays = state.anomalous & (calm < rule.clear_frames)
+    stays = state.anomalous & ~healthy & (calm < rule.clear_frames)
     anomalous = (begins | stays) & ~released & ~amnesty
     rested = ts_ms - state.last_alarm_ms >= int(rule.refractory_s * 1000)
     announced = state.announced & state.anomalous

@@ -66,13 +66,16 @@ class FleetScorer:
         phase: npt.ArrayLike,
         values: npt.ArrayLike,
         quality: npt.ArrayLike | None = None,
+        *,
+        healthy: npt.ArrayLike | None = None,
     ) -> Scores:
         """Score n frames, then learn from each; several of one device stand in its order.
 
-        Shapes: [n] each, values [n, c]; infinite values count as missing. Raises IndexError for
-        a slot that `slot` did not give, ValueError where lengths differ.
+        Shapes: [n] each, values [n, c]; infinite values count as missing. Frames that are known to
+        be `healthy` are scored, begin nothing and are learnt from. Raises IndexError for a slot
+        that `slot` did not give, ValueError where lengths differ.
         """
-        frames = self._frames(slots, ts_ms, phase, values, quality)
+        frames = self._frames(slots, ts_ms, phase, values, quality, healthy)
         out = _blank(len(frames.slots), len(self.spec.channels))
         for rows in waves(frames.slots):
             part = step(self.state, self._priors, self._setting, _taken(frames, rows))
@@ -142,6 +145,7 @@ class FleetScorer:
         phase: npt.ArrayLike,
         values: npt.ArrayLike,
         quality: npt.ArrayLike | None,
+        healthy: npt.ArrayLike | None,
     ) -> Frames:
         at = np.asarray(slots, dtype=np.int64)
         phases = np.asarray(phase, dtype=np.int16)
@@ -153,8 +157,9 @@ class FleetScorer:
             place=self._places[phases.view(np.uint16)],
             values=np.ascontiguousarray(values, dtype=np.float64),
             quality=np.zeros(len(at), np.int64) if quality is None else _integers(quality),
+            healthy=np.zeros(len(at), np.bool_) if healthy is None else np.asarray(healthy, bool),
         )
-        sizes = {len(frames.ts_ms), len(phases), len(frames.quality), len(at)}
+        sizes = {len(getattr(frames, name)) for name in Frames.__slots__}
         if frames.values.shape != shape or len(sizes) > 1:
             raise ValueError(f"expected {shape[0]} rows and values of shape {shape}")
         if len(at) and (at.min() < 0 or at.max() >= self.state.used):

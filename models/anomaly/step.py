@@ -24,6 +24,7 @@ def step(state: ScorerState, priors: PriorVersions, setting: Setting, frames: Fr
         fresh=found.fresh,
         known=found.known,
         limits=limits,
+        healthy=frames.healthy,
         ts_ms=frames.ts_ms,
     )
     learn(state, priors, frames, view, found, after, float(setting.spec.memory))

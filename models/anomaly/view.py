@@ -37,6 +37,8 @@ class Frames:
     """[n] the phase's index in the specification; -1 where it is not scored."""
     values: Floats
     quality: Ints
+    healthy: Bools
+    """[n] known to be healthy, by whoever asks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
