@@ -10,13 +10,14 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel
 
-from api import scopes, series
+from api import levels, scopes, series
 from api.access import Reader, ServerDep
 from api.devices import Channel, DictConnection, Name, identify, phase_name
+from api.levels import Choice, Known, Level, Plan
 from api.problems import BadRequest
 from api.scopes import Scope, WantedDep
 from api.series import Slot
-from foremend.clock import to_ms
+from foremend.clock import to_datetime, to_ms
 from foremend.db import Queries
 
 _SQL: Final = Queries.load("api", "telemetry.sql")
@@ -47,6 +48,10 @@ class FrameSeries(BaseModel):
     to_ms: int
     now_ms: int
     """The timeline's present."""
+    level: str
+    """What the points are made of: raw, minute or hour."""
+    slot_ms: int
+    """The length of time that a point stands for; readings in between are in its band."""
     t_ms: list[int]
     frames: list[int]
     """How many frames stand behind each point; 0 marks a hole."""
@@ -153,8 +158,9 @@ def read_frames(
     Raises:
         NotFound: there is no such device.
     """
-    key = {"device_id": identify(connection, scope, name), **window, "points": points}
-    slots = [Slot(**row) for row in connection.execute(_SQL["frames"], key)]
+    device_id = identify(connection, scope, name)
+    choice, plan = choose(connection, device_id, window, points)
+    slots = read_slots(connection, device_id, plan)
     ids = list({slot.schema_id for slot in slots})
     schemas = {
         row["id"]: row["channels"] for row in connection.execute(_SQL["schemas"], {"ids": ids})
@@ -166,11 +172,46 @@ def read_frames(
         from_ms=to_ms(window["from"]),
         to_ms=to_ms(window["to"]),
         now_ms=to_ms(scope.now),
+        level=choice.level.value,
+        slot_ms=plan.slot_ms,
         t_ms=series.times_of(spaced),
         frames=[slot.frames if slot else 0 for slot in spaced],
         phase=[phase_name(slot.phase) if slot else "unknown" for slot in spaced],
         channels=[ChannelSeries(**s.channel, lo=s.lo, mid=s.mid, hi=s.hi) for s in found],
     )
+
+
+def choose(
+    connection: DictConnection,
+    device_id: int,
+    window: dict[str, Any],
+    points: int,
+    level: Level | None = None,
+) -> tuple[Choice, Plan]:
+    """Choose from what a window is read, and how; a given `level` is taken as it is."""
+    start, end = to_ms(window["from"]), to_ms(window["to"])
+    key = {"device_id": device_id, **window, "limit": levels.MOST_ROWS + 1}
+    row = connection.execute(_SQL["known"], key).fetchone()
+    assert row is not None  # noqa: S101 - it counts
+    known = Known(
+        frames=row.pop("frames"),
+        **{name: None if moment is None else to_ms(moment) for name, moment in row.items()},
+    )
+    choice = levels.choose_level(start, end, known)
+    return choice, levels.plan(start, end, points, level or choice.level, known)
+
+
+def read_slots(connection: DictConnection, device_id: int, plan: Plan) -> list[Slot]:
+    """Give the readings of a plan's slots, oldest first; slots without any are left out."""
+    key = {
+        "device_id": device_id,
+        "slot": timedelta(milliseconds=plan.slot_ms),
+        "start": to_datetime(plan.start),
+        "end": to_datetime(plan.end),
+        "hours_to": to_datetime(plan.hours_to),
+        "minutes_to": to_datetime(plan.minutes_to),
+    }
+    return [Slot(**row) for row in connection.execute(_SQL["frames"], key)]
 
 
 def read_marks(

@@ -1,28 +1,68 @@
 -- Reached with a device id that was found inside the tenant's wall, and never otherwise.
+-- Counted no further than a chart can be made of frames alone.
+-- name: known
+SELECT (SELECT count(*) FROM (SELECT FROM frame
+                              WHERE device_id = %(device_id)s AND ts >= %(from)s AND ts < %(to)s
+                              LIMIT %(limit)s) f) AS frames,
+       (SELECT max(bucket) FROM rollup_minute WHERE device_id = %(device_id)s) AS minutes_end,
+       (SELECT max(bucket) FROM rollup_hour WHERE device_id = %(device_id)s) AS hours_end,
+       (SELECT max(until) FROM dropped_section WHERE parent = 'frame') AS frames_from,
+       (SELECT max(until) FROM dropped_section WHERE parent = 'rollup_minute') AS minutes_from
+
+-- Hours, then minutes, then frames, summed up alike. Sums are taken of values over 2^24: exact, and no
+-- value overflows them.
 -- name: frames
-WITH picked AS MATERIALIZED (
-    SELECT schema_id, ts, phase, vals,
-           width_bucket(extract(epoch FROM ts)::float8, %(from_s)s, %(to_s)s, %(points)s) AS slot
+WITH rollup AS MATERIALIZED (
+    SELECT schema_id, bucket AS since, bucket + interval '1 hour' AS until, frames, phase, n, lo, mean, hi,
+           date_bin(%(slot)s, bucket, %(start)s) AS slot
+    FROM rollup_hour
+    WHERE device_id = %(device_id)s AND bucket >= %(start)s AND bucket < %(hours_to)s
+    UNION ALL
+    SELECT schema_id, bucket, bucket + interval '1 minute', frames, phase, n, lo, mean, hi,
+           date_bin(%(slot)s, bucket, %(start)s)
+    FROM rollup_minute
+    WHERE device_id = %(device_id)s AND bucket >= %(hours_to)s AND bucket < %(minutes_to)s
+), raw AS MATERIALIZED (
+    SELECT schema_id, ts, phase, vals, date_bin(%(slot)s, ts, %(start)s) AS slot
     FROM frame
-    WHERE device_id = %(device_id)s AND ts >= %(from)s AND ts < %(to)s
-), slots AS (
-    SELECT schema_id, slot, count(*) AS frames, mode() WITHIN GROUP (ORDER BY phase) AS phase,
-           min(ts) + (max(ts) - min(ts)) / 2 AS at
-    FROM picked
+    WHERE device_id = %(device_id)s AND ts >= %(minutes_to)s AND ts < %(end)s
+), part AS (
+    SELECT schema_id, slot, min(since) AS since, max(until) AS until, sum(frames) AS frames,
+           mode() WITHIN GROUP (ORDER BY phase) AS phase
+    FROM rollup
     GROUP BY schema_id, slot
-), channels AS (
-    SELECT schema_id, slot, place, min(v) AS lo, avg(v) AS mid, max(v) AS hi
-    FROM picked, unnest(vals) WITH ORDINALITY AS reading (v, place)
+    UNION ALL
+    SELECT schema_id, slot, min(ts), max(ts), count(*), mode() WITHIN GROUP (ORDER BY phase)
+    FROM raw
+    GROUP BY schema_id, slot
+), whole AS (
+    SELECT schema_id, slot, min(since) + (max(until) - min(since)) / 2 AS middle, sum(frames)::int8 AS frames,
+           (array_agg(phase ORDER BY frames DESC))[1] AS phase
+    FROM part
+    GROUP BY schema_id, slot
+), reading AS (
+    SELECT schema_id, slot, place, sum(c) AS n, min(l) AS lo, sum(v / 16777216 * c) AS total, max(h) AS hi
+    FROM rollup, unnest(n, lo, mean, hi) WITH ORDINALITY AS row (c, l, v, h, place)
+    GROUP BY schema_id, slot, place
+    UNION ALL
+    SELECT schema_id, slot, place, count(v), min(v), sum(v / 16777216), max(v)
+    FROM raw, unnest(vals) WITH ORDINALITY AS row (v, place)
+    GROUP BY schema_id, slot, place
+), channel AS (
+    SELECT schema_id, slot, place, min(lo) AS lo, max(hi) AS hi,
+           least(greatest(sum(total) / nullif(sum(n), 0)::float8, min(lo) / 16777216), max(hi) / 16777216)
+           * 16777216 AS mid
+    FROM reading
     GROUP BY schema_id, slot, place
 )
-SELECT s.schema_id, (extract(epoch FROM s.at) * 1000)::int8 AS t_ms, s.frames, s.phase,
-       array_agg(c.lo ORDER BY c.place) AS lo,
-       array_agg(c.mid ORDER BY c.place) AS mid,
-       array_agg(c.hi ORDER BY c.place) AS hi
-FROM slots s
-JOIN channels c USING (schema_id, slot)
-GROUP BY s.schema_id, s.slot, s.at, s.frames, s.phase
-ORDER BY s.at
+SELECT w.schema_id, (extract(epoch FROM w.middle) * 1000)::int8 AS t_ms, w.frames, w.phase,
+       coalesce(array_agg(c.lo ORDER BY c.place) FILTER (WHERE c.place IS NOT NULL), '{}') AS lo,
+       coalesce(array_agg(c.mid ORDER BY c.place) FILTER (WHERE c.place IS NOT NULL), '{}') AS mid,
+       coalesce(array_agg(c.hi ORDER BY c.place) FILTER (WHERE c.place IS NOT NULL), '{}') AS hi
+FROM whole w
+LEFT JOIN channel c USING (schema_id, slot)
+GROUP BY w.schema_id, w.slot, w.middle, w.frames, w.phase
+ORDER BY w.middle
 
 -- name: schemas
 SELECT id, channels FROM channel_schema WHERE id = ANY (%(ids)s)
