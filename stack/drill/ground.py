@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
+from psycopg import sql
+
+from foremend.db import connect
 from foremend.errors import ForemendError
 from stack import site
 from stack.drill.parts import Part, ProcessPart
 from stack.drill.relay import Relay
+from stack.drill.small_disk import mounted
 from stack.embedded.broker import EmbeddedBroker
 from stack.embedded.datadir import open_data_dir
 from stack.embedded.ports import free_port
@@ -22,15 +29,15 @@ from stack.services import RUN, foremend_service, service_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from stack.command import Command
+    from stack.drill.small_disk import SmallDisk
     from stack.embedded.datadir import DataDir
 
 TENANT: Final = "drill"
 POSTGRES, BROKER, INGEST = "postgres", "broker", "ingest"
 SCORING, API = "scoring", "api"
-ALWAYS: Final = (POSTGRES, BROKER, INGEST)
+SMALL_DATABASE_BYTES: Final = 96 * 1024**2
 
 
 class NotHere(ForemendError):
@@ -52,12 +59,25 @@ class Ground(Protocol):
     parts that may be harmed are offered, and scenarios that need others are left out.
     """
 
-    folder: Path
-    passwords: Mapping[str, str]
-    """Each device's own, for the broker."""
-    relay: Relay
-    """The devices' way to the broker."""
-    programs: Programs
+    @property
+    def folder(self) -> Path:
+        """Where trials keep their files."""
+
+    @property
+    def passwords(self) -> Mapping[str, str]:
+        """Each device's own, for the broker."""
+
+    @property
+    def relay(self) -> Relay:
+        """The devices' way to the broker."""
+
+    @property
+    def programs(self) -> Programs:
+        """What runs as ingest and as devices."""
+
+    @property
+    def database_disk(self) -> SmallDisk | None:
+        """What the database lies on, where that can be filled."""
 
     @property
     def app_url(self) -> str:
@@ -85,8 +105,11 @@ class ThrowAway:
     devices: int = 4
     programs: Programs = field(default_factory=Programs)
     seed: int = 0
+    small_database: bool = False
+    """Whether the database lies on a tmpfs of its own, which `database_disk` can fill."""
     passwords: dict[str, str] = field(init=False, default_factory=dict)
     relay: Relay = field(init=False)
+    database_disk: SmallDisk | None = field(init=False, default=None)
     postgres: EmbeddedPostgres = field(init=False)
     broker: EmbeddedBroker = field(init=False)
     _site: site.Site = field(init=False)
@@ -149,8 +172,30 @@ class ThrowAway:
         for server in (self.postgres, self.broker):
             self._add(Service.of(server)).wait_ready()
         self._site = site.prepare_database(home, self.postgres, TENANT)
+        if self.small_database:
+            self._move_database(stack)
         self.relay = stack.enter_context(Relay(self.broker.host, self.broker.port, seed=self.seed))
         self._add(self._service(INGEST)).wait_ready()
+
+    def _move_database(self, stack: ExitStack) -> None:
+        """Put the database's tables on a tmpfs; the write-ahead log stays where it is.
+
+        A full log makes PostgreSQL stop; that is a supervisor's business, and kill-database's.
+        """
+        # PostgreSQL may run as another user, who must be able to walk there.
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="foremend-drill-")))
+        folder.chmod(0o711)
+        disk = stack.enter_context(mounted(folder / "database", SMALL_DATABASE_BYTES))
+        account = self.postgres.cluster.stat()
+        os.chown(disk.folder, account.st_uid, account.st_gid)
+        statements = (
+            sql.SQL("CREATE TABLESPACE drill LOCATION {}").format(str(disk.folder)),
+            sql.SQL("ALTER DATABASE {} SET TABLESPACE drill").format(sql.Identifier(site.DATABASE)),
+        )
+        with connect(self.postgres.url(), name="drill") as superuser:
+            for statement in statements:
+                superuser.execute(statement)
+        self.database_disk = disk
 
     def _add(self, service: Service) -> ProcessPart:
         log = self._home.folder("log") / f"{service.name}.log"

@@ -5,23 +5,27 @@ from __future__ import annotations
 import random
 import statistics
 import time
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from stack.drill import verdict
 from stack.drill.ground import INGEST
 from stack.drill.parts import POLL_S, PartFailed
-from stack.drill.scenarios import DEVICES, Scenario, Scene
+from stack.drill.scenarios import DATABASE, DEVICES, OUTBOX, Scenario, Scene
+from stack.drill.small_disk import FileLimit, NoMount, mounted
 from stack.drill.trial import Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stack.drill.ground import Ground
+    from stack.drill.small_disk import SmallDisk
     from stack.drill.verdict import Verdict
 
 RSS_LIMIT_MB: Final = 32.0
 """What ingest or the agents may grow by, above what they took before the first fault."""
+SMALL_OUTBOX_BYTES: Final = 2 * 1024**2
 SAMPLE_S: Final = 0.25
 BEFORE_S: Final = (0.2, 1.0)
 """Load without a fault before each one."""
@@ -49,6 +53,8 @@ class Report:
     recovery_s: tuple[float, ...]
     rss_growth_mb: float
     complaints: tuple[str, ...]
+    means: str = ""
+    """How a disk was made small, where one was."""
 
     @property
     def passed(self) -> bool:
@@ -68,6 +74,7 @@ class Report:
             "recovery_s_max": round(max(recovery), 3) if recovery else None,
             "rss_growth_mb": round(self.rss_growth_mb, 1),
             "passed": self.passed,
+            "means": self.means,
             **counts,
             "complaints": list(self.complaints),
         }
@@ -101,6 +108,7 @@ class Rehearsal:
     ground: Ground
     trial: Trial
     course: Course
+    disk: SmallDisk | None = None
     recovery_s: list[float] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
     _memory: Memory | None = None
@@ -124,12 +132,15 @@ class Rehearsal:
             recovery_s=tuple(self.recovery_s),
             rss_growth_mb=growth,
             complaints=tuple(self.complaints),
+            means=self.disk.means if self.disk else "",
         )
 
     def _loops(self) -> None:
         chance = random.Random(f"{self.scenario.name} {self.course.seed}")  # noqa: S311 - seeded
         for loop in range(self.course.loops):
-            scene = Scene(ground=self.ground, trial=self.trial, chance=chance, loop=loop)
+            scene = Scene(
+                ground=self.ground, trial=self.trial, chance=chance, loop=loop, disk=self.disk
+            )
             if self._memory is None:
                 self._begin(scene)
             self._break_and_mend(scene)
@@ -137,7 +148,9 @@ class Rehearsal:
             if complaint:
                 self.complaints.append(complaint)
             took = self.recovery_s[-1]
-            self.course.tell(f"loop {loop + 1}/{self.course.loops}: recovered in {took:.2f} s")
+            name = self.scenario.name
+            done = f"{name} {loop + 1}/{self.course.loops}"
+            self.course.tell(f"{done}: recovered in {took:.2f} s")
 
     def _begin(self, scene: Scene) -> None:
         """Wait until every device's readings are acknowledged, and weigh everybody."""
@@ -197,7 +210,27 @@ def wrong_with(found: Verdict, scenario: Scenario) -> list[str]:
 
 
 def rehearse(scenario: Scenario, ground: Ground, course: Course) -> Report:
-    """Run a scenario on a ground."""
+    """Run a scenario on a ground.
+
+    Raises:
+        NotHere: the ground does not offer what the scenario harms.
+    """
     folder = ground.folder / "trials" / scenario.name
-    with Trial(ground, scenario.name, folder, scenario.habits) as trial:
-        return Rehearsal(scenario, ground, trial, course).run()
+    trial = Trial(ground, scenario.name, folder, scenario.habits)
+    with ExitStack() as stack:
+        disk = ground.database_disk if scenario.small == DATABASE else None
+        if scenario.small == OUTBOX:
+            disk = _small_outbox(trial, stack)
+        stack.enter_context(trial)
+        return Rehearsal(scenario, ground, trial, course, disk).run()
+
+
+def _small_outbox(trial: Trial, stack: ExitStack) -> SmallDisk:
+    """Put the outbox on a small disk, by whatever means are allowed here."""
+    folder = trial.folder / "small"
+    try:
+        disk = stack.enter_context(mounted(folder, SMALL_OUTBOX_BYTES))
+    except NoMount:
+        return FileLimit(pid=lambda: trial.devices.pid, most_bytes=SMALL_OUTBOX_BYTES)
+    trial.outbox = folder
+    return disk

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from stack.drill.ground import API, BROKER, INGEST, POSTGRES, SCORING
+from stack.drill.ground import API, BROKER, INGEST, POSTGRES, SCORING, NotHere
 from stack.drill.relay import Mode
 from stack.drill.trial import Habits
 
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
     from stack.drill.ground import Ground
     from stack.drill.parts import Part
+    from stack.drill.small_disk import SmallDisk
     from stack.drill.trial import Trial
 
 DEVICES: Final = "devices"
+OUTBOX, DATABASE = "outbox", "database"
 BACK_IN_ORDER: Final = (POSTGRES, BROKER, INGEST, SCORING, API, DEVICES)
 CLOCK_STEPS_MS: Final = (120_000, -120_000, 900_000, -3 * 86_400_000, 3 * 86_400_000)
 """Some within what ingest takes for live data, some beyond it: those must become gaps."""
@@ -38,6 +40,8 @@ class Scene:
     trial: Trial
     chance: random.Random
     loop: int
+    disk: SmallDisk | None = None
+    """The small one of a scenario that needs it."""
 
     def part(self, name: str) -> Part:
         """Give a part of the ground, or the devices."""
@@ -70,6 +74,8 @@ class Scenario:
     """Asked after each recovery."""
     waits_for: tuple[str, ...] = ()
     """Parts that must serve again before it counts as a recovery."""
+    small: str = ""
+    """What lies on a small disk: OUTBOX or DATABASE."""
 
 
 @contextmanager
@@ -125,6 +131,36 @@ def flapping(scene: Scene) -> Iterator[None]:
             relay.set(mode)
             time.sleep(FLAP_S / 2)
     yield
+
+
+@contextmanager
+def outbox_full(scene: Scene) -> Iterator[None]:
+    """Fill the agents' disk and cut their link; it is still full when the link is back."""
+    _small(scene).fill()
+    with relayed(scene, Mode.CUT):
+        yield
+
+
+@contextmanager
+def database_full(scene: Scene) -> Iterator[None]:
+    """Fill the database's disk, and leave room again at the end."""
+    _small(scene).fill()
+    try:
+        yield
+    finally:
+        _small(scene).free()
+
+
+def freed(scene: Scene) -> str:
+    """Leave room on the disk for the next loop; complain of nothing."""
+    _small(scene).free()
+    return ""
+
+
+def _small(scene: Scene) -> SmallDisk:
+    if scene.disk is None:
+        raise NotHere("there is no small disk here to be filled")
+    return scene.disk
 
 
 def one_session(scene: Scene) -> str:
@@ -193,6 +229,23 @@ SCENARIOS: Final = (
         sentence="PostgreSQL and its backends are stopped in mid-work",
         fault=lambda scene: paused(scene, POSTGRES),
         hold_s=(1.0, 3.0),
+    ),
+    Scenario(
+        name="outbox-full",
+        sentence="the agents' disk is full while the link is down, and still when it is back",
+        fault=outbox_full,
+        hold_s=(2.0, 4.0),
+        habits=Habits(rate_hz=40.0, channels=48),
+        check=freed,
+        small=OUTBOX,
+    ),
+    Scenario(
+        name="database-full",
+        sentence="the database's disk is full, and has room again later",
+        fault=database_full,
+        hold_s=(2.0, 4.0),
+        habits=Habits(rate_hz=40.0, channels=48),
+        small=DATABASE,
     ),
     Scenario(
         name="shuffled",

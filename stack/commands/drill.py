@@ -1,0 +1,91 @@
+"""Breaking things on purpose, before somebody else does."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from stack.commands.terms import JsonOption  # noqa: TC001 - typer reads it at run time
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from stack.drill.programme import Programme
+
+commands: Final = typer.Typer()
+
+
+@commands.command()
+def drill(
+    *,
+    scenario: Annotated[
+        list[str] | None, typer.Option(help="what to break, may be repeated; `all` for everything")
+    ] = None,
+    loops: Annotated[int, typer.Option(min=1, help="how often each fault is caused")] = 5,
+    seed: Annotated[int, typer.Option(help="of the moments at which it happens")] = 1,
+    devices: Annotated[int, typer.Option(min=1, help="agents that send meanwhile")] = 4,
+    as_json: JsonOption = False,
+) -> None:
+    """Kill, cut and fill real throw-away servers under load, and prove that nothing is lost."""
+    from stack.drill.programme import ALL, Programme, chosen
+    from stack.drill.run import Course
+
+    def tell(line: str) -> None:
+        typer.echo(line, err=True)
+
+    course = Course(loops=loops, seed=seed, tell=tell)
+    programme = Programme(scenarios=chosen(scenario or [ALL]), course=course, devices=devices)
+    passed = _in_json(programme) if as_json else _for_people(programme)
+    raise typer.Exit(0 if passed else 1)
+
+
+def _in_json(programme: Programme) -> bool:
+    """Print one line a scenario; give whether none failed."""
+    failed = False
+    for report in programme.run():
+        typer.echo(json.dumps(report.figures()))
+        failed |= report.passed is False
+    return not failed
+
+
+def _for_people(programme: Programme) -> bool:
+    """Print a table at the end; give whether none failed."""
+    from rich.console import Console
+
+    found = []
+    for report in programme.run():
+        found.append(report.figures())
+        typer.echo(f"{found[-1]['scenario']}: {_outcome(found[-1])}", err=True)
+    Console().print(table(found))
+    return all(one["passed"] is not False for one in found)
+
+
+def table(found: list[dict[str, Any]]) -> Table:
+    """Lay reports out as a person would read them."""
+    from rich.table import Table
+
+    laid = Table(title="What was broken, and what it cost")
+    laid.add_column("scenario")
+    numbers = ("acked", "stored", "lost", "duplicates", "gaps_recorded")
+    for name in ("loops", *numbers, "recovery_s_p50", "recovery_s_max", "rss_growth_mb"):
+        laid.add_column(name.replace("_", " "), justify="right")
+    laid.add_column("outcome")
+    for one in found:
+        cells = [_cell(one.get(column)) for column in ("loops", *numbers)]
+        cells += [_cell(one.get(c)) for c in ("recovery_s_p50", "recovery_s_max", "rss_growth_mb")]
+        laid.add_row(one["scenario"], *cells, _outcome(one))
+    return laid
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
+
+
+def _outcome(one: dict[str, Any]) -> str:
+    if one["passed"] is None:
+        return f"not run: {one['skipped']}"
+    return "passed" if one["passed"] else "; ".join(one["complaints"])
