@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from alerting.decide import advance, decide, expired, tick
+from alerting.metrics import count
 from alerting.values import Action, AlertKind, Change, Life, Reason
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def handle(store: AlertStore, limit: int = BATCH) -> int:
     contexts = store.surroundings(groups)
     changes = [c for e in evaluations for c in fold(board, e, contexts[e.group])]
     store.save(changes, evaluations)
+    count(changes)
     return len(evaluations)
 
 
@@ -42,6 +44,7 @@ def look_at_clock(store: AlertStore) -> int:
         for change in _ticked(board, entry, contexts[entry.group])
     ]
     store.save(changes, ())
+    count(changes)
     return len(changes)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from alerting.delivery import Answer, Verdict, judge
+from alerting.metrics import DELIVERIES
 from foremend.log import get_logger
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Courier:
     def _settle(self, store: DeliveryStore, parcel: Parcel, answer: Answer) -> None:
         outcome = judge(answer, parcel.attempts, self.chance())
         store.settle(parcel, outcome)
+        DELIVERIES.labels(outcome.verdict.value, outcome.why.value).inc()
         loud = _log.info if outcome.verdict is Verdict.DELIVERED else _log.warning
         loud(
             outcome.verdict.value,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from field_service import application
+from field_service.metrics import MOVED, OPENED
 from field_service.postgres import LISTEN, postgres_desk
 from field_service.watch import look_at
 from foremend.db import EVERY_TENANT, transaction
@@ -48,6 +49,7 @@ def open_next(connection: Connection, verify_hours: float) -> bool:
         order = application.open_from_alert(desk, alert)
         said = application.describe(desk, order) if order else None
     if order is not None:
+        OPENED.labels(order.strategy.value if order.strategy else "none").inc()
         _log.info("work order opened", device=order.device, order=said)
     return True
 
@@ -65,4 +67,5 @@ def watch_all(connection: Connection, verify_hours: float) -> int:
         last = order.id
         if after.version != order.version:
             moved += 1
+            MOVED.labels(after.state.value).inc()
             _log.info("work order moved", order=after.name, state=after.state.value)

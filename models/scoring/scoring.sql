@@ -23,6 +23,11 @@ CROSS JOIN LATERAL (
 ) l
 ORDER BY l.partition, l.pos
 
+-- name: behind
+SELECT coalesce(sum(h.pos - c.pos), 0)::int8
+FROM unnest(%(partitions)s::int2[], %(positions)s::int8[]) AS c (partition, pos)
+JOIN partition_head h USING (partition)
+
 -- name: frames
 SELECT f.batch_id, d.partition, f.device_id, f.boot_id, f.seq,
        (extract(epoch FROM f.ts) * 1000)::int8, f.schema_id, f.phase, f.quality, f.vals

@@ -12,6 +12,7 @@ from foremend import ready
 from foremend.db import connect
 from foremend.errors import ConfigurationError, ForemendError
 from foremend.log import get_logger
+from models.scoring import metrics
 from models.scoring.engine import Engine
 from models.scoring.store import ScoringStore
 
@@ -27,6 +28,8 @@ ENTRIES: Final = 64
 """Log entries a partition in one stretch."""
 SNAPSHOT_S: Final = 60.0
 WAIT_S: Final = 0.5
+LOOK_BEHIND_S: Final = 5.0
+"""How often the distance to the log's end is counted."""
 
 _log = get_logger(__name__)
 
@@ -44,6 +47,7 @@ class Follower:
     clock: Callable[[], float] = time.monotonic
     _at: Positions = field(default_factory=dict)
     _saved_at: float = 0.0
+    _looked_at: float = 0.0
 
     def catch_up(self) -> int:
         """Restore the snapshot and replay up to what was already told; gives entries replayed.
@@ -75,8 +79,10 @@ class Follower:
         stretch = self._next()
         if stretch is None:
             return 0
-        outputs = self.engine.take(stretch.entries)
-        self.store.write(outputs, stretch.ends, self.engine.tenant_and_timeline)
+        with metrics.STEP_SECONDS.time():
+            outputs = self.engine.take(stretch.entries)
+            self.store.write(outputs, stretch.ends, self.engine.tenant_and_timeline)
+        metrics.scored(len(stretch.entries), outputs)
         self._at |= stretch.ends
         if self.clock() - self._saved_at > SNAPSHOT_S:
             self.save()
@@ -87,6 +93,12 @@ class Follower:
         states = {partition: self.engine.snapshot(partition) for partition in self._at}
         self.store.save_snapshots(states, self._at)
         self._saved_at = self.clock()
+
+    def look_behind(self) -> None:
+        """Count how far the log's end is ahead, now and then."""
+        if self.clock() - self._looked_at > LOOK_BEHIND_S:
+            metrics.BEHIND.set(self.store.behind(self._at))
+            self._looked_at = self.clock()
 
     def _next(self, upto: Positions | None = None) -> Stretch | None:
         stretch = self.store.read(self._at, limit=ENTRIES, upto=upto)
@@ -108,6 +120,7 @@ def follow(store: ScoringStore, models: Models, stop: threading.Event) -> None:
     while not stop.is_set():
         if not follower.step():
             store.wait(WAIT_S)
+        follower.look_behind()
     follower.save()
 
 

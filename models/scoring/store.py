@@ -75,6 +75,14 @@ class ScoringStore:
         entries = tuple(_entry(row, batches) for row in rows)
         return Stretch(entries, {partition: pos for partition, pos, *_ in rows})
 
+    def behind(self, at: Positions) -> int:
+        """Give the number of logged entries past `at`."""
+        ordered = sorted(at)
+        row = self._connection.execute(
+            _SQL["behind"], {"partitions": ordered, "positions": [at[p] for p in ordered]}
+        ).fetchone()
+        return int(row[0]) if row is not None else 0
+
     def write(
         self, outputs: Outputs, ends: Positions, whose: Callable[[int], tuple[str, str]]
     ) -> None:

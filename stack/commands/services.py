@@ -58,7 +58,7 @@ def api() -> None:
     """Serve the HTTP API and the console."""
     from api.app import run
 
-    serve("api", run)
+    serve("api", run, counted=False)
 
 
 @commands.command()

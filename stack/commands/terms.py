@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from foremend import log, settings
+from foremend import log, metrics, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,9 +47,16 @@ def settings_of(service: str) -> Settings:
     return told
 
 
-def serve(service: str, run: Callable[[Settings, threading.Event], None]) -> None:
-    """Run a service until SIGINT or SIGTERM; an error of ours is logged and ends it."""
+def serve(
+    service: str, run: Callable[[Settings, threading.Event], None], *, counted: bool = True
+) -> None:
+    """Run a service until SIGINT or SIGTERM; an error of ours is logged and ends it.
+
+    What it counts is served beside it, if `counted`: the API serves its own.
+    """
     told = settings_of(service)
+    if counted:
+        metrics.serve(told)
     stop = threading.Event()
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, lambda *_: stop.set())

@@ -296,6 +296,14 @@ def test_a_second_process_is_refused(ledger, migrated_urls) -> None:
         assert ScoringStore(later).claim(), "the claim must end with its connection"
 
 
+def test_the_distance_to_the_end_of_the_log_is_known(ledger, clean) -> None:
+    start = dict.fromkeys(ledger.store.cursors().output, 0)
+    whole = ledger.store.behind(start)
+    ends = ledger.store.read(start, limit=3).ends
+    assert whole > sum(ends.values()) > 0
+    assert ledger.store.behind(start | ends) == whole - sum(ends.values())
+
+
 def test_a_version_is_followed_from_its_place_in_the_log(own) -> None:
     announce(own.connection, kind="model", cohort="toy", version="v1")
     put_log(own.connection)
