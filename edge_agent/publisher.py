@@ -1,7 +1,8 @@
 """Sends what the outbox holds, until ingest has acknowledged it.
 
 At each connection: subscribe, say the births, then `online`; the broker leaves `offline` behind
-as the last will. Messages go in the order of their keys, at most 64 unacknowledged.
+as the last will. Messages go in the order of their keys, at most 64 unacknowledged; while a backlog
+drains, new ones go beside it (see `lanes`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
-from edge_agent import policy
+from edge_agent import lanes, policy
+from edge_agent.lanes import Order
 from edge_agent.link import LinkDown, Said
 from edge_agent.policy import BirthAction
 from edge_agent.window import Window
@@ -34,7 +36,13 @@ class Outbox(Protocol):
     """What the publisher asks of a device's outbox."""
 
     async def pending(self, after: Key | None, limit: int) -> list[Stored]:
-        """Give kept messages in the order of sending, past `after`."""
+        """Give kept messages in the order of sending, past `after`; none of an undated boot."""
+
+    async def some(self, keys: frozenset[Key]) -> list[Stored]:
+        """Give those of these messages that are still kept."""
+
+    async def newest(self) -> Key:
+        """Give the key of the message that was numbered last."""
 
     async def settle(self, settlement: Settlement) -> None:
         """Delete what is committed; set aside what is refused."""
@@ -68,6 +76,7 @@ class Publisher:
         steady: Callable[[], float],
         chance: Callable[[], float],
         first_resend_s: float = policy.FIRST_RESEND_S,
+        order: Order = Order.OLDEST_FIRST,
     ) -> None:
         self.traffic: Final = Traffic()
         self._address = address
@@ -78,7 +87,8 @@ class Publisher:
         self._steady = steady
         self._chance = chance
         self._window = Window(boot, first_resend_s=first_resend_s)
-        self._highest: Key | None = None
+        self._order = order
+        self._dated = False
         self._births: dict[str, bytes] = {}
         self._said_s: dict[str, float] = {}
         self._news = asyncio.Event()
@@ -86,6 +96,11 @@ class Publisher:
     def wake(self) -> None:
         """Tell that the outbox has something new."""
         self._news.set()
+
+    def dated(self) -> None:
+        """Tell that messages which were held may be sent, and births have changed."""
+        self._dated = True
+        self.wake()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Connect, and connect again, until told to stop; then say `offline` and leave."""
@@ -119,12 +134,19 @@ class Publisher:
         self._window.clear()
         self._said_s.clear()
         await link.subscribe(self._address.down())
-        self._births = await self._outbox.births()
-        for boot in self._births:
-            await self._say_birth(link, boot)
+        await self._introduce(link)
         await link.publish(self._status("online"))
         self.traffic.connections += 1
         LOG.info("connected", extra={"device": self._address.device, "boot": self._boot})
+
+    async def _introduce(self, link: Link) -> None:
+        self._dated = False
+        self._births = await self._outbox.births()
+        for boot in self._births:
+            await self._say_birth(link, boot)
+        self._window.rewind()
+        if self._order is Order.FRESH_BESIDE:
+            self._window.fall_behind(await self._outbox.newest())
 
     async def _say_birth(self, link: Link, boot: str) -> None:
         self._said_s[boot] = self._steady()
@@ -134,6 +156,8 @@ class Publisher:
     async def _send(self, link: Link) -> None:
         while True:
             self._news.clear()
+            if self._dated:
+                await self._introduce(link)
             batch = [*await self._again(), *await self._fresh()]
             if batch:
                 await self._publish(link, batch)
@@ -144,30 +168,42 @@ class Publisher:
         overdue = self._window.overdue(self._steady())
         if not overdue:
             return []
-        kept = await self._outbox.pending(None, self._window.size)
-        found = [message for message in kept if message.key in overdue]
+        found = await self._outbox.some(overdue)
         # What the outbox gave up while in flight is a gap by now.
         self._window.forget(overdue - {message.key for message in found})
         return found
 
     async def _fresh(self) -> list[Stored]:
-        free = self._window.free
-        return await self._outbox.pending(self._window.cursor, free) if free > 0 else []
+        window = self._window
+        behind = window.horizon is not None
+        room = lanes.shares(
+            size=window.size, free=window.free, fresh_flying=window.fresh_flying, behind=behind
+        )
+        fresh = await self._outbox.pending(window.fresh, room.fresh) if room.fresh else []
+        left = window.free - len(fresh)
+        return [*fresh, *await self._backlog(left)] if left > 0 else fresh
+
+    async def _backlog(self, room: int) -> list[Stored]:
+        """Give what comes next of the backlog; where there is none, of everything."""
+        window = self._window
+        kept = await self._outbox.pending(window.cursor, room + window.flying_ahead)
+        old = [message for message in kept if not window.is_fresh(message.key)]
+        if not old and window.horizon is not None:
+            window.catch_up()
+            return await self._backlog(room)
+        if len(old) >= room and self._order is Order.FRESH_BESIDE:
+            newest = await self._outbox.newest()
+            if window.horizon is None and lanes.lags(old[-1].key, newest):
+                window.fall_behind(newest)
+        return [message for message in old if not window.is_flying(message.key)][:room]
 
     async def _publish(self, link: Link, batch: Sequence[Stored]) -> None:
         # An acknowledgement may overtake the PUBACK, so all are in flight before the first goes.
         for message in batch:
-            self._window.send(message, self._steady())
-            self._count(message.key)
+            self.traffic.resent += self._window.send(message, self._steady())
+            self.traffic.messages_sent += 1
         said = (Said(topic=self._address.up(m.kind), payload=m.payload) for m in batch)
         await asyncio.gather(*(link.publish(one) for one in said))
-
-    def _count(self, key: Key) -> None:
-        self.traffic.messages_sent += 1
-        if self._highest is not None and key <= self._highest:
-            self.traffic.resent += 1
-        else:
-            self._highest = key
 
     async def _wait(self) -> None:
         due_s = self._window.next_due_s()

@@ -44,14 +44,50 @@ class Window:
         self._own_boot = own_boot
         self.size: Final = size
         self._sent: dict[Key, _Sent] = {}
+        self._earlier: dict[Key, str] = {}
+        """Boots of what was in flight when a connection ended, by key."""
         self._own_highest = -1
         self.cursor: Key | None = None
-        """The last key sent on this connection; what follows has not been sent on it."""
+        """The last key sent of the backlog; what follows, up to the horizon, has not been sent."""
+        self.horizon: Key | None = None
+        """The last key of the backlog; None where there is none, and all goes in one lane."""
+        self.fresh: Key | None = None
+        """The last key sent past the horizon."""
 
     @property
     def free(self) -> int:
         """Further messages that may be sent."""
         return self.size - len(self._sent)
+
+    @property
+    def fresh_flying(self) -> int:
+        """Messages in flight past the horizon."""
+        return sum(self.is_fresh(key) for key in self._sent)
+
+    @property
+    def flying_ahead(self) -> int:
+        """Messages in flight that the cursor has not passed."""
+        return sum(self.cursor is None or key > self.cursor for key in self._sent)
+
+    def is_fresh(self, key: Key) -> bool:
+        """Tell whether a message is past the horizon."""
+        return self.horizon is not None and key > self.horizon
+
+    def is_flying(self, key: Key) -> bool:
+        """Tell whether a message is in flight."""
+        return key in self._sent
+
+    def fall_behind(self, newest: Key) -> None:
+        """Count everything up to `newest` as backlog."""
+        self.horizon = self.fresh = newest
+
+    def catch_up(self) -> None:
+        """Go on in one lane: the backlog is sent."""
+        self.cursor, self.horizon, self.fresh = self.fresh, None, None
+
+    def rewind(self) -> None:
+        """Look at everything that is kept again; what is in flight stays there."""
+        self.cursor = self.horizon = self.fresh = None
 
     def send(self, message: Stored, now_s: float) -> bool:
         """Note that a message goes out now; give whether it went before."""
@@ -63,10 +99,13 @@ class Window:
             times=times,
             due_s=now_s + policy.resend_after_s(times, self._first_resend_s),
         )
-        self.cursor = max(self.cursor or message.key, message.key)
+        if self.is_fresh(message.key):
+            self.fresh = max(self.fresh or message.key, message.key)
+        elif before is None:
+            self.cursor = max(self.cursor or message.key, message.key)
         if message.boot == self._own_boot:
             self._own_highest = max(self._own_highest, message.key.seq)
-        return before is not None
+        return before is not None or message.key in self._earlier
 
     def settle(self, ack: Ack) -> Settlement:
         """Take what an acknowledgement settles out of flight; give it in the outbox's terms."""
@@ -77,10 +116,11 @@ class Window:
             for key, sent in self._sent.items()
             if sent.digest in reasons
         )
+        flown = self._earlier | {key: sent.boot for key, sent in self._sent.items()}
         covered = [
             key
-            for key, sent in self._sent.items()
-            if sent.boot == ack.boot and any(first <= key.seq <= last for first, last in spans)
+            for key, boot in flown.items()
+            if boot == ack.boot and any(first <= key.seq <= last for first, last in spans)
         ]
         self.forget([*covered, *(key for key, _ in refused)])
         return Settlement(boot=ack.boot, spans=spans, refused=refused)
@@ -103,11 +143,13 @@ class Window:
         """Take messages out of flight that the outbox no longer has."""
         for key in keys:
             self._sent.pop(key, None)
+            self._earlier.pop(key, None)
 
     def clear(self) -> None:
         """Begin a new connection: nothing has been sent on it."""
+        self._earlier |= {key: sent.boot for key, sent in self._sent.items()}
         self._sent.clear()
-        self.cursor = None
+        self.rewind()
 
     def _spans(self, ack: Ack) -> tuple[tuple[int, int], ...]:
         spans = [(0, ack.upto), *ack.ranges]

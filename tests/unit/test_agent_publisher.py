@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edge_agent.lanes import SHARE, Order
 from edge_agent.link import Heard, MemoryConnector, MemoryLink
 from edge_agent.messages import Key, Settlement, Stored
 from edge_agent.publisher import Publisher
@@ -41,6 +42,12 @@ class ListedOutbox:
         keys = sorted(k for k in self.messages if after is None or k > after)
         return [self.messages[key] for key in keys[:limit]]
 
+    async def some(self, keys: frozenset[Key]) -> list[Stored]:
+        return [self.messages[key] for key in sorted(keys) if key in self.messages]
+
+    async def newest(self) -> Key:
+        return max(self.messages, default=Key(len(self.known) - 1, -1))
+
     async def settle(self, settlement: Settlement) -> None:
         self.settlements.append(settlement)
         refused = {key for key, _ in settlement.refused}
@@ -58,7 +65,7 @@ class ListedOutbox:
 
 
 class Bench:
-    def __init__(self) -> None:
+    def __init__(self, order: Order = Order.OLDEST_FIRST) -> None:
         self.outbox = ListedOutbox()
         self.connector = MemoryConnector()
         self.now_s = 1000.0
@@ -71,6 +78,7 @@ class Bench:
             clock=ManualClock(77),
             steady=lambda: self.now_s,
             chance=lambda: -1.0,  # no delay between two connections
+            order=order,
         )
 
     @property
@@ -300,3 +308,78 @@ async def test_an_acknowledgement_on_another_topic_counts_for_nothing(bench: Ben
         await bench.settled()
 
     assert bench.outbox.settlements == []
+
+
+async def test_after_a_cut_new_readings_go_beside_the_backlog_and_not_behind_it() -> None:
+    bench = Bench(Order.FRESH_BESIDE)
+    bench.outbox.add(*range(1000))
+
+    async with running(bench):
+        await bench.until(lambda: len(bench.data()) == 64)
+        bench.outbox.add(*range(1000, 1100))
+        bench.acknowledge(Ack(boot=OWN, upto=63))
+        await bench.until(lambda: len(bench.data()) == 128)
+        await bench.settled()
+        window = bench.data()[64:]
+
+    fresh = [
+        payload for payload in window if payload in {f"own {n}".encode() for n in range(1000, 1100)}
+    ]
+    assert fresh == [f"own {n}".encode() for n in range(1000, 1000 + 64 // SHARE)]
+    assert [p for p in window if p not in fresh] == [f"own {n}".encode() for n in range(64, 118)]
+
+
+async def test_both_lanes_deliver_everything_once() -> None:
+    bench = Bench(Order.FRESH_BESIDE)
+    bench.outbox.add(*range(300))
+
+    async with running(bench):
+        for fresh in range(300, 400):
+            bench.outbox.add(fresh)
+            bench.publisher.wake()
+            await bench.settled()
+            flying = [int(p.split()[1]) for p in bench.data()]
+            bench.acknowledge(Ack(boot=OWN, ranges=tuple((n, n) for n in flying)))
+        await bench.until(lambda: not bench.outbox.messages)
+
+    assert sorted(bench.data()) == sorted(f"own {n}".encode() for n in range(400))
+    assert bench.publisher.traffic.resent == 0
+
+
+async def test_what_was_held_is_sent_once_it_has_a_date_and_its_birth_said_again() -> None:
+    bench = Bench(Order.FRESH_BESIDE)
+    async with running(bench):
+        await bench.settled()
+        bench.outbox.add(0, 1)
+        bench.outbox.known = {OWN: b"birth dated"}
+
+        bench.publisher.dated()
+        await bench.until(lambda: len(bench.data()) == 2)
+
+    assert bench.births() == [b"birth own", b"birth dated"]
+    assert bench.data() == [b"own 0", b"own 1"]
+
+
+async def test_what_is_in_flight_is_not_sent_twice_when_all_is_looked_at_again(
+    bench: Bench,
+) -> None:
+    bench.outbox.add(0, 1)
+    async with running(bench):
+        await bench.until(lambda: len(bench.data()) == 2)
+        bench.publisher.dated()
+        bench.outbox.add(2)
+        await bench.until(lambda: len(bench.data()) == 3)
+
+    assert bench.data() == [b"own 0", b"own 1", b"own 2"]
+
+
+async def test_a_message_of_the_fresh_lane_is_resent_when_it_is_overdue() -> None:
+    bench = Bench(Order.FRESH_BESIDE)
+    bench.outbox.add(*range(500))
+    async with running(bench):
+        await bench.until(lambda: len(bench.data()) == 64)
+        bench.outbox.add(500)
+        bench.acknowledge(Ack(boot=OWN, upto=0))
+        await bench.until(lambda: b"own 500" in bench.data())
+        bench.advance(30)
+        await bench.until(lambda: bench.data().count(b"own 500") == 2)
