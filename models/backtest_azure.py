@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import math
 import sys
@@ -16,11 +15,14 @@ from typing import TYPE_CHECKING, Any
 from models import baselines, diagnosis, thresholds
 from models.azure import read_history
 from models.backtest import judge, open_orders
+from models.backtest_files import write_orders
 from models.features import Rows
 from models.fitting import TrainingPlan
 from models.history import rows_of
 from models.labels import outcomes
 from models.training import train_rows
+
+__all__ = ["judged", "run", "write_orders"]
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,17 +131,6 @@ def _told(figures: Judgement) -> dict[str, Any]:
     told = asdict(figures)
     told["work_orders"] = told.pop("orders")
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in told.items()}
-
-
-def write_orders(path: Path, orders: Sequence[Order]) -> None:
-    """Write orders.csv: device, component, opened, probability, top_reasons."""
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        out = csv.writer(stream)
-        out.writerow(("device", "component", "opened", "probability", "top_reasons"))
-        for o in orders:
-            opened = datetime.fromtimestamp(o.opened_ms / 1000, UTC).isoformat()
-            reasons = ";".join(o.top_reasons)
-            out.writerow((o.device, o.component, opened, f"{o.probability:.4f}", reasons))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 from models.backtest import Candidate, judge, open_orders
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from models.features import Rows
     from models.history import History
     from models.labels import Outcomes
+    from models.orders import Order
 
     Floats = NDArray[np.float64]
 
@@ -84,25 +85,41 @@ def curve(
         )
         for i, j in zip(row[order], k[order], strict=True)
     ]
-    positive = np.sort(scores[row, k])
-    places = np.linspace(0, max(len(positive) - 1, 0), 4 * STEPS)
-    levels = np.unique(positive[places.astype(int)])[-STEPS:] if len(positive) else np.ones(1)
     return [
         judge(
-            [
-                o
-                for o, _ in open_orders(
-                    candidates, dict.fromkeys(names, float(t)), replaced, horizon_h
-                )
-            ],
+            orders,
             failures,
             since_ms=since_ms,
             until_ms=until_ms,
             horizon_h=horizon_h,
             devices=len(history.devices),
         )
-        for t in levels
+        for _, orders in along_thresholds(
+            candidates, levels(scores[row, k]), names, replaced, horizon_h
+        )
     ]
+
+
+def levels(positive: Floats) -> Floats:
+    """Return thresholds along the upper quarter of what was scored, rising."""
+    if not len(positive):
+        return np.ones(1)
+    places = np.linspace(0, len(positive) - 1, 4 * STEPS).astype(int)
+    found: Floats = np.unique(np.sort(positive)[places])[-STEPS:]
+    return found
+
+
+def along_thresholds(
+    candidates: Sequence[Candidate],
+    thresholds: Floats,
+    names: Sequence[str],
+    replaced: Sequence[Failure],
+    horizon_h: float,
+) -> Iterator[tuple[float, list[Order]]]:
+    """Yield each threshold with the orders it opens."""
+    for level in thresholds.tolist():
+        opened = open_orders(candidates, dict.fromkeys(names, level), replaced, horizon_h)
+        yield level, [order for order, _ in opened]
 
 
 def at_recall(judged: Sequence[Judgement], foreseen: int) -> Judgement:

@@ -147,6 +147,24 @@ class History:
         )
         return replace(self.told_by(now_ms), frames=frames)
 
+    def of_devices(self, kept: NDArray[np.bool_]) -> History:
+        """Return what is told of the devices that are kept[n]; all keep their index."""
+        f = self.frames
+        mine = kept[f.device]
+        return replace(
+            self,
+            frames=Frames(
+                device=f.device[mine],
+                ts_ms=f.ts_ms[mine],
+                phase=f.phase[mine],
+                values=f.values[mine],
+            ),
+            events=self.events.where(kept[self.events.device]),
+            replacements=self.replacements.where(kept[self.replacements.device]),
+            findings=self.findings.where(kept[self.findings.device]),
+            installs=self.installs.where(kept[self.installs.device]),
+        )
+
     def since(self, then_ms: int) -> History:
         """Return what was observed from `then_ms` on; parts fitted before count as installed."""
         f, kept = self.frames, self.frames.ts_ms >= then_ms

@@ -1,0 +1,175 @@
+"""Backtests: what the models would have told of an engineer's own recordings."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from stack.commands.terms import JsonOption, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from models.backtest_failures import Told
+
+commands: Final = typer.Typer()
+backtest: Final = typer.Typer(
+    name="backtest",
+    help="Judge models on recordings of your own, as if they had run then.",
+    no_args_is_help=True,
+)
+commands.add_typer(backtest)
+
+SeedOption = Annotated[int, typer.Option(help="the same seed gives the same predictions")]
+
+
+@backtest.command()
+def failures(
+    *,
+    telemetry: Annotated[Path, typer.Option(help="ts, device, one column per channel")],
+    errors: Annotated[Path, typer.Option(help="ts, device, code")],
+    maintenance: Annotated[Path, typer.Option(help="ts, device, component: parts replaced")],
+    failures: Annotated[Path, typer.Option(help="ts, device, component: parts that failed")],
+    machines: Annotated[Path | None, typer.Option(help="device, attributes")] = None,
+    train_until: Annotated[str, typer.Option(help="learn what was known then")],
+    judge_from: Annotated[str, typer.Option(help="judge what was told from then on")],
+    judge_until: Annotated[
+        str | None, typer.Option(help="until then; the end of the recording else")
+    ] = None,
+    judge_devices: Annotated[
+        Path | None, typer.Option(help="judge these devices alone, and learn from the others")
+    ] = None,
+    horizon: Annotated[str, typer.Option(help="an order is right if its part fails in it")] = "24h",
+    out: Annotated[Path | None, typer.Option(help="write the work orders here")] = None,
+    seed: SeedOption = 7,
+    as_json: JsonOption = False,
+) -> None:
+    """Open the work orders that a recorded fleet would have had, and judge them.
+
+    Times are those at which a row became known. Telemetry may be hourly, daily or between.
+    """
+    from models import backtest_failures
+    from models.backtest_files import write_orders
+    from models.tables import times
+    from models.tables.fleet import FleetFiles, read_devices, read_fleet
+
+    horizon_h = seconds(horizon) / 3600.0
+    task = backtest_failures.Task(
+        train_until_ms=_instant(train_until, "--train-until"),
+        judge_from_ms=_instant(judge_from, "--judge-from"),
+        judge_until_ms=None if judge_until is None else _instant(judge_until, "--judge-until"),
+        horizon_h=horizon_h,
+        judged=frozenset() if judge_devices is None else read_devices(judge_devices),
+        seed=seed,
+    )
+    files = FleetFiles(
+        telemetry=telemetry,
+        errors=errors,
+        maintenance=maintenance,
+        failures=failures,
+        machines=machines,
+    )
+    with _progress("backtest") as progress:
+        fleet = read_fleet(files, longest_step_ms=round(horizon_h * 3_600_000), progress=progress)
+        told = backtest_failures.tell(fleet, task, progress=progress)
+        figures = backtest_failures.figures(told)
+    if out is not None:
+        write_orders(
+            out, told.orders, lambda clock: times.told_like(fleet.time_form, fleet.instant(clock))
+        )
+    _print(figures, failure_lines(figures, told), as_json=as_json)
+
+
+def failure_lines(figures: dict[str, Any], told: Told) -> list[str]:
+    """Give a failure backtest's figures as a person would read them."""
+    learnt = sum(figures["labelled_failures"].values())
+    calibration = figures["calibration"]
+    rows = [
+        f"{each['mean_probability']:>8.3f}  {_share(each['failed'])}"
+        for each in calibration["reliability"]
+    ]
+    return [
+        f"learnt from {learnt} failures",
+        f"judged {figures['devices_judged']} devices, orders for {told.task.horizon_h:g} h",
+        *_orders_lines("foremend", figures),
+        *_orders_lines("error-code lookup", figures["error_code_lookup"]),
+        *_orders_lines("telemetry alone", figures["telemetry_alone"]),
+        *(f"  {name}: {_counts(each)}" for name, each in figures["components"].items()),
+        f"Brier score {_number(calibration['brier'], '.5f')}",
+        f"Brier score of the base rate {_number(calibration['brier_of_base_rate'], '.5f')}",
+        "probability told, and the share that failed:",
+        *rows,
+    ]
+
+
+def _orders_lines(name: str, told: dict[str, Any]) -> list[str]:
+    often = _number(told["false_per_100_machine_weeks"], ".2f")
+    lead = f"{_number(told['lead_p10_h'], '.0f')}/{_number(told['median_lead_h'], '.0f')}"
+    wrong, cut = told["wrong_components"], told["left_out"]
+    return [
+        f"{name}: precision {_share(told['precision'])}",
+        f"  event recall {_share(told['event_recall'])}, lead p10/p50 {lead} h",
+        f"  {wrong} wrong components, {often} false orders per 100 machine-weeks",
+        *([f"  {cut} orders left out: the end cuts their horizon"] if cut else []),
+    ]
+
+
+def _share(told: dict[str, Any]) -> str:
+    if not told["total"]:
+        return "none to count"
+    interval = f"95 % interval {told['low']:.3f}-{told['high']:.3f}"
+    return f"{told['value']:.3f} ({told['hits']} of {told['total']}, {interval})"
+
+
+def _counts(told: dict[str, Any]) -> str:
+    return (
+        f"{told['foreseen']} of {told['failures']} failures foreseen, "
+        f"{told['true_orders']} of {told['work_orders']} orders true"
+    )
+
+
+def _number(value: float | None, form: str) -> str:
+    return "none" if value is None else format(value, form)
+
+
+def _instant(text: str, option: str) -> int:
+    from models.tables import times
+
+    try:
+        return times.instant_ms(text)
+    except times.NotATime as error:
+        raise typer.BadParameter(f"{option}: {error}") from error
+
+
+def _print(figures: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
+    for line in lines:
+        typer.echo(line, err=as_json)
+    if as_json:
+        typer.echo(json.dumps(figures))
+
+
+@contextmanager
+def _progress(title: str) -> Iterator[Callable[[str, int, int], None]]:
+    """Show stages on the terminal, if there is one, and give what tells of them."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+    )
+    tasks: dict[str, Any] = {}
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = shown.add_task(f"{title}: {stage}", total=total)
+            shown.update(tasks[stage], completed=done, total=total)
+
+        yield report
