@@ -1,6 +1,6 @@
 """Devices' own credentials: made against a claim token, renewed, revoked, listed.
 
-A token and a login both begin with the tenant, so that no row of another is ever looked at.
+A token and a login both name the tenant, so that no row of another is ever looked at.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class Named:
 
 
 def named(text: str) -> Named | None:
-    """Split `TENANT.REST`; None where no tenant can be meant.
+    """Split `REST@TENANT`; None where no tenant can be meant.
 
-    >>> named("demo.printer-01")
+    >>> named("printer-01@demo")
     Named(tenant='demo', rest='printer-01')
     """
-    tenant, dot, rest = text.partition(".")
-    return Named(tenant=tenant, rest=rest) if dot and ID_PATTERN.match(tenant) else None
+    rest, at, tenant = text.rpartition("@")
+    return Named(tenant=tenant, rest=rest) if at and ID_PATTERN.match(tenant) else None
 
 
 def make_claim(
@@ -56,7 +56,7 @@ def make_claim(
     """
     if not claims.is_pattern(device):
         raise ClaimRefused(f"{device!r} is neither a device's name nor its beginning with a *")
-    token = f"{tenant}.{new_secret()}"
+    token = f"{new_secret()}@{tenant}"
     connection.execute(_SQL["forget_claims"])
     connection.execute(
         _SQL["add_claim"],
@@ -114,7 +114,7 @@ def enrol(
         _put(connection, whose, chosen, replace=claim.exact)
         connection.execute(_SQL["use_claim"], {**key, **whose, **hashed})
     return Enrolled(
-        tenant=tenant, device=name, login=f"{tenant}.{name}", secret=chosen, again=again
+        tenant=tenant, device=name, login=f"{name}@{tenant}", secret=chosen, again=again
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from foremend.settings import Settings
 
-POLL_S: Final = 10.0
+POLL_S: Final = 0.5
 """A lost notice of a revocation delays it by so much."""
 
 
@@ -46,13 +47,14 @@ def run(settings: Settings, stop: threading.Event) -> None:
 
 
 def _at_nats(settings: Settings, url: str, stop: threading.Event) -> None:
+    register = PostgresRegister(url)
     gate = NatsGate(
         url=settings.gate_url.get_secret_value(),
         system_url=settings.gate_system_url.get_secret_value(),
         issuer=Issuer(keys.private_key(settings.data_dir / "keys" / keys.GATE)),
-        register=PostgresRegister(url),
+        register=register,
     )
-    with Door(gate, stop) as door:
+    with closing(register), Door(gate, stop) as door:
         for attempt in stamina.retry_context(on=Unavailable, attempts=None, timeout=60):
             with attempt:
                 door.open()

@@ -125,5 +125,5 @@ def decide_stay(session: Session, credential: Credential | None) -> StayDecision
 
 
 def is_device(login: str) -> bool:
-    """Tell a device's login, `TENANT.DEVICE`, from that of a service, which holds no dot."""
-    return "." in login
+    """Tell a device's login, `DEVICE@TENANT`, from that of a service, which holds no `@`."""
+    return "@" in login

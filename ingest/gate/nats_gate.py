@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -20,10 +21,11 @@ from ingest.gate import callout, connz
 from ingest.gate.decide import Action, StayAction, decide, decide_stay
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
     from nats.aio.client import Client
     from nats.aio.msg import Msg
+    from nats.aio.subscription import Subscription
 
     from ingest.gate.callout import Request
     from ingest.gate.decide import Credential, Session
@@ -101,15 +103,26 @@ class NatsGate:
         return connz.devices_of(found)
 
     async def cut(self, sessions: Sequence[Session], valid: Mapping[str, Credential]) -> int:
-        """End those sessions that may not stay; gives their number."""
+        """End those sessions that may not stay; gives their number.
+
+        Raises:
+            Unavailable: the broker does not answer; what is left is cut in the next round.
+        """
         number = 0
         for session in sessions:
             decision = decide_stay(session, valid.get(session.login))
             if decision.action is StayAction.CUT:
+                await self._kick(session)
                 _log.info("cut off", login=session.login, reason=decision.reason.value)
-                await self._system.publish(*connz.kick(session))
                 number += 1
         return number
+
+    async def _kick(self, session: Session) -> None:
+        try:
+            # The server does nothing for whoever gives it nowhere to answer.
+            await self._system.request(*connz.kick(session), timeout=_FIRST_REPLY_S)
+        except NatsError as error:
+            raise Unavailable(f"a session could not be ended: {error!r}") from error
 
     async def _asked(self, message: Msg) -> None:
         self._waiting.put_nowait((time.monotonic(), message))
@@ -144,20 +157,25 @@ class NatsGate:
 
     async def _ask(self, subject: str, payload: bytes) -> list[Session]:
         """Ask every server of the cluster; how many there are is not known."""
-        inbox = self._system.new_inbox()
-        replies = await self._system.subscribe(inbox)
-        found: list[Session] = []
         try:
+            inbox = self._system.new_inbox()
+            replies = await self._system.subscribe(inbox)
             await self._system.publish(subject, payload, reply=inbox)
-            patience_s = _FIRST_REPLY_S
-            while True:
-                message = await replies.next_msg(timeout=patience_s)
-                found += connz.sessions(message.data)
-                patience_s = _MORE_REPLIES_S
-        except TimeoutError:
-            return found
-        finally:
+            found = [s async for s in _gathered(replies)]
             await replies.unsubscribe()
+        except NatsError as error:
+            raise Unavailable(f"the broker does not tell of its sessions: {error!r}") from error
+        return found
+
+
+async def _gathered(replies: Subscription) -> AsyncIterator[Session]:
+    patience_s = _FIRST_REPLY_S
+    with suppress(TimeoutError):
+        while True:
+            message = await replies.next_msg(timeout=patience_s)
+            for session in connz.sessions(message.data):
+                yield session
+            patience_s = _MORE_REPLIES_S
 
 
 def _readable(token: bytes) -> Request | None:

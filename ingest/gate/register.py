@@ -35,6 +35,11 @@ class PostgresRegister:
         try:
             return store.credentials(self._connection, logins)
         except psycopg.OperationalError as error:
+            self.close()
+            raise Unavailable(f"the database does not answer: {error}") from error
+
+    def close(self) -> None:
+        """Let go of the connection; the next question makes another."""
+        if self._connection is not None:
             self._connection.close()
             self._connection = None
-            raise Unavailable(f"the database does not answer: {error}") from error

@@ -17,7 +17,7 @@ CREATE INDEX claim_token_expiry ON claim_token (expires_at);
 CREATE TABLE device_credential (
     tenant text NOT NULL,
     device text NOT NULL,
-    login text NOT NULL UNIQUE GENERATED ALWAYS AS (tenant || '.' || device) STORED,  -- and MQTT client id
+    login text NOT NULL UNIQUE GENERATED ALWAYS AS (device || '@' || tenant) STORED,  -- and MQTT client id
     secret_hash bytea NOT NULL CHECK (octet_length(secret_hash) = 32),   -- SHA-256 of 256 random bits
     mosquitto_hash text NOT NULL, -- the same secret in the form of Mosquitto's password file
     made_at timestamptz NOT NULL DEFAULT now(),
