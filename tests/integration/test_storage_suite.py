@@ -22,7 +22,9 @@ from foremend.db import Connection, bootstrap, connect, storage
 from foremend.db.storage import Layout, Storage
 from ingest import frames
 from ingest.intake import Accepted, Arrival, read
-from ingest.store import Committed, PostgresStore
+from ingest.late import Lane
+from ingest.store import Committed, PostgresStore, merged
+from ingest.upkeep.store import RollupStore
 from stack.embedded import pg_install
 from stack.embedded.datadir import open_data_dir
 from stack.embedded.postgres import EmbeddedPostgres, PostgresFailed
@@ -150,11 +152,14 @@ def data(seq: int, *, week: int = 0, values=((20.0, None), (0.5, 0.25))) -> Acce
 
 
 def commit(store: PostgresStore, *accepted: Accepted) -> Committed:
-    return store.commit(accepted, (), wall_ms())
+    """Store messages; the late ones travel by themselves."""
+    done = store.commit(accepted, (), wall_ms())
+    late = PostgresStore(store.connection, lane=Lane.LATE)
+    return merged((done, late.commit(done.late, (), wall_ms()))) if done.late else done
 
 
-def stored(base: Base, columns: str = "seq, phase, vals") -> list[tuple]:
-    return base.app.execute(f"SELECT {columns} FROM frame ORDER BY ts".encode()).fetchall()
+def stored(base: Base, columns: str = "seq, phase, vals", by: str = "ts") -> list[tuple]:
+    return base.app.execute(f"SELECT {columns} FROM frame ORDER BY {by}".encode()).fetchall()
 
 
 def test_the_database_says_what_it_keeps_its_frames_in(base: Base, layout: Layout) -> None:
@@ -197,13 +202,14 @@ def test_a_message_that_comes_again_is_counted_and_not_stored(
     assert stored(base, "seq") == [(0,), (0,), (1,), (1,)]
 
 
-def test_the_unique_index_stands_behind_the_receipts(base: Base, store: PostgresStore) -> None:
-    commit(store, birth(), data(0))
+def test_the_unique_index_stands_behind_the_receipts(base: Base) -> None:
+    at = to_datetime(START_MS)
+    storage.ensure_room(base.app, at, at)
+    storage.copy_frames(base.app, frames.encode([message(1, ((1.0, 2.0),))], 7))
     before = stored(base)
-    base.owner.execute("DELETE FROM receipt")
 
     with pytest.raises(psycopg.errors.UniqueViolation):
-        commit(store, data(0), data(1))
+        storage.copy_frames(base.app, frames.encode([message(1, ((3.0, 4.0),))], 8))
     assert stored(base) == before
 
 
@@ -230,54 +236,138 @@ def test_room_is_made_once_however_often_it_is_asked_for(base: Base) -> None:
     assert storage.sections(base.app) == first
 
 
-def test_only_sections_that_lie_wholly_in_a_range_are_dropped(
-    base: Base, store: PostgresStore
-) -> None:
-    commit(store, birth(), *(data(n, week=n) for n in range(4)))
-    sections = storage.sections(base.owner)
-    doomed = sections[1:-1]
-    hour = timedelta(hours=1)
-    dropped = storage.drop_range(base.owner, sections[0].since + hour, sections[-1].until - hour)
+def scored(base: Base) -> None:
+    """Let scoring's snapshots and the rollups stand at the end of the log."""
+    store = RollupStore(base.app)
+    store.roll()
+    store.roll_hours()
+    base.app.execute("DELETE FROM scoring_cursor")
+    base.app.execute(
+        "INSERT INTO scoring_cursor (consumer, partition, output_pos, snapshot_pos)"
+        " SELECT 'live', partition, pos, pos FROM partition_head"
+    )
 
-    assert dropped == doomed
-    kept = storage.sections(base.owner)
-    assert [s.name for s in kept] == [sections[0].name, sections[-1].name]
-    inside = [s for s in stored(base, "ts") if any(d.since <= s[0] < d.until for d in doomed)]
-    assert inside == []
-    assert len(stored(base)) > 0
+
+def drop_until(base: Base, until: datetime) -> list[str]:
+    names = [s.name for s in storage.sections(base.app) if s.until <= until]
+    return [name for name in names if storage.drop(base.app, name)]
+
+
+def compress_until(base: Base, until: datetime) -> list[str]:
+    found = [s.name for s in storage.sections(base.app) if s.until <= until and not s.compressed]
+    return [name for name in found if storage.compress(base.app, name)]
+
+
+def test_one_section_is_dropped_whole_and_the_others_stay(base: Base, store: PostgresStore) -> None:
+    commit(store, birth(), *(data(n, week=n) for n in range(4)))
+    scored(base)
+    sections = storage.sections(base.app)
+    doomed = sections[1]
+
+    assert storage.drop(base.app, doomed.name)
+    assert [s.name for s in storage.sections(base.app)] == [
+        s.name for s in sections if s is not doomed
+    ]
+    left = [ts for (ts,) in stored(base, "ts")]
+    assert left
+    assert not any(doomed.since <= ts < doomed.until for ts in left)
+    assert storage.floors(base.app) == {storage.FRAMES: doomed.until}
 
 
 def test_what_was_dropped_is_not_taken_in_again(base: Base, store: PostgresStore) -> None:
     commit(store, birth(), data(0), data(1, week=3))
-    storage.drop_range(base.owner, START - timedelta(weeks=2), START + timedelta(weeks=2))
+    scored(base)
+    drop_until(base, START + timedelta(weeks=2))
     again = commit(store, data(0))
 
     assert again.duplicates == 1
     assert stored(base, "seq") == [(1,), (1,)]
 
 
-def test_dropping_needs_the_owner(base: Base, store: PostgresStore) -> None:
+def test_the_services_drop_through_the_door_alone(base: Base, store: PostgresStore) -> None:
     commit(store, birth(), data(0))
+    scored(base)
+    (section,) = storage.sections(base.app)
 
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        storage.drop_range(base.app, START - timedelta(weeks=2), START + timedelta(weeks=2))
+        base.app.execute(f"DROP TABLE {section.name}")
+    with pytest.raises(psycopg.errors.WrongObjectType):
+        storage.drop(base.app, "device")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        base.app.execute("DELETE FROM dropped_section")
+    assert storage.drop(base.app, section.name)
+
+
+def test_what_scoring_would_read_again_is_neither_dropped_nor_compressed(
+    base: Base, store: PostgresStore
+) -> None:
+    far = START + timedelta(weeks=99)
+    commit(store, birth(), data(0))
+    assert (drop_until(base, far), compress_until(base, far)) == ([], [])  # it never began
+    scored(base)
+    commit(store, data(1), data(2, week=5))
+    RollupStore(base.app).roll()
+    drop_until(base, far)
+    assert len(stored(base)) == 6  # what is past the snapshot, and all that lies with it
+    assert compress_until(base, far) == []
+    scored(base)
+    drop_until(base, far)
+
+    assert stored(base) == []
+
+
+def test_what_is_not_rolled_up_yet_is_not_dropped(base: Base, store: PostgresStore) -> None:
+    commit(store, birth(), data(0))
+    scored(base)
+    commit(store, data(1))
+    base.app.execute(
+        "UPDATE scoring_cursor c SET snapshot_pos = h.pos FROM partition_head h"
+        " WHERE h.partition = c.partition"
+    )
+    assert drop_until(base, START + timedelta(weeks=9)) == []
+    RollupStore(base.app).roll()
+
+    assert len(drop_until(base, START + timedelta(weeks=9))) == 1
+
+
+def test_a_late_reading_of_a_dropped_week_is_kept_until_that_week_is_dropped_again(
+    base: Base, store: PostgresStore
+) -> None:
+    commit(store, birth(), data(0), data(1, week=3))
+    scored(base)
+    drop_until(base, START + timedelta(weeks=2))
+    before = minutes(base)
+    commit(store, data(2))
+    scored(base)
+
+    assert minutes(base) == before  # one reading of five does not stand for the minute
+    assert len(drop_until(base, START + timedelta(weeks=2))) == 1
+    assert minutes(base) == before
+
+
+def minutes(base: Base) -> list[tuple]:
+    return base.app.execute(
+        "SELECT bucket, frames, lo, hi FROM rollup_minute ORDER BY 1"
+    ).fetchall()
 
 
 def test_compression_changes_no_answer(base: Base, store: PostgresStore, layout: Layout) -> None:
     commit(store, birth(), *(data(n) for n in range(20)), data(99, week=4))
+    scored(base)
     before = stored(base)
-    done = storage.compress(base.owner, START + timedelta(weeks=2))
+    done = compress_until(base, START + timedelta(weeks=2))
 
     assert stored(base) == before
     compressed = [s.name for s in storage.sections(base.app) if s.compressed]
-    assert compressed == list(done)
+    assert compressed == done
     assert len(done) == (1 if storage.in_use(base.app).compresses else 0)
-    assert storage.compress(base.owner, START + timedelta(weeks=2)) == ()
+    assert compress_until(base, START + timedelta(weeks=2)) == []
 
 
 def test_late_frames_reach_a_compressed_section_once(base: Base, store: PostgresStore) -> None:
     commit(store, birth(), *(data(n) for n in range(0, 20, 2)))
-    storage.compress(base.owner, START + timedelta(weeks=2))
+    scored(base)
+    compress_until(base, START + timedelta(weeks=2))
     late = commit(store, *(data(n) for n in range(20)))
     again = commit(store, *(data(n) for n in range(20)))
 
@@ -288,18 +378,23 @@ def test_late_frames_reach_a_compressed_section_once(base: Base, store: Postgres
 
 def test_the_unique_index_holds_in_a_compressed_section(base: Base, store: PostgresStore) -> None:
     commit(store, birth(), *(data(n) for n in range(10)))
-    storage.compress(base.owner, START + timedelta(weeks=2))
-    base.owner.execute("DELETE FROM receipt")
+    scored(base)
+    compress_until(base, START + timedelta(weeks=2))
+    told = data(3).message
+    assert isinstance(told, wire.Data)
+    ((device, boot, schema),) = stored(base, "DISTINCT device_id, boot_id, schema_id", by="1")
+    again = frames.StoredMessage(device_id=device, boot_id=boot, schema_id=schema, data=told)
 
     with pytest.raises(psycopg.errors.UniqueViolation):
-        commit(store, data(3))
+        storage.copy_frames(base.app, frames.encode([again], 99))
     assert len(stored(base)) == 20
 
 
 def test_a_compressed_section_is_dropped_as_any_other(base: Base, store: PostgresStore) -> None:
     commit(store, birth(), data(0), data(1, week=4))
-    storage.compress(base.owner, START + timedelta(weeks=2))
-    storage.drop_range(base.owner, START - timedelta(weeks=2), START + timedelta(weeks=2))
+    scored(base)
+    compress_until(base, START + timedelta(weeks=2))
+    drop_until(base, START + timedelta(weeks=2))
 
     assert stored(base, "seq") == [(1,), (1,)]
 
