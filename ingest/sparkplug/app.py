@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from foremend.clock import wall_ms
 from foremend.db import connect
 from foremend.log import get_logger
+from ingest.late import Lane
+from ingest.sparkplug.aside import Aside
 from ingest.sparkplug.door import Door
 from ingest.sparkplug.host import Host, Ruling
 from ingest.sparkplug.link import Link
@@ -16,7 +18,7 @@ from ingest.sparkplug.place import Place
 from ingest.store import PostgresStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from foremend.settings import Settings
 
@@ -32,23 +34,40 @@ def front_door(settings: Settings, stop: threading.Event) -> Iterator[None]:
     if not settings.sparkplug:
         yield
         return
-    door = make_door(settings)
-    thread = threading.Thread(target=_serve, args=(door, stop), name="sparkplug")
-    thread.start()
+    aside = Aside(lambda: _late_store(settings), wall_ms)
+    door = make_door(settings, aside)
+    threads = [
+        threading.Thread(target=_serve, args=(run, stop), name=name)
+        for name, run in (("sparkplug", door.run), ("sparkplug-late", aside.run))
+    ]
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         stop.set()
-        thread.join()
+        for thread in threads:
+            thread.join()
 
 
-def make_door(settings: Settings) -> Door:
-    """Put the front door together."""
+def _open_store(settings: Settings, lane: Lane) -> PostgresStore:
     url = settings.database_url.get_secret_value()
+    return PostgresStore(connect(url, name=f"sparkplug-{lane.value}"), lane)
+
+
+@contextmanager
+def _late_store(settings: Settings) -> Iterator[PostgresStore]:
+    store = _open_store(settings, Lane.LATE)
+    with store.connection:
+        yield store
+
+
+def make_door(settings: Settings, aside: Aside) -> Door:
+    """Put the front door together."""
 
     def open_place() -> Place:
-        connection = connect(url, name="sparkplug")
-        return Place(connection, PostgresStore(connection))
+        store = _open_store(settings, Lane.LIVE)
+        return Place(store.connection, store)
 
     ruling = Ruling(
         tenant=settings.tenant,
@@ -60,13 +79,14 @@ def make_door(settings: Settings) -> Door:
         host=Host(ruling),
         open_place=open_place,
         open_link=lambda inbox: Link(settings, inbox, wall_ms),
+        aside=aside,
         now_ms=wall_ms,
     )
 
 
-def _serve(door: Door, stop: threading.Event) -> None:
+def _serve(run: Callable[[threading.Event], None], stop: threading.Event) -> None:
     try:
-        door.run(stop)
+        run(stop)
     finally:
         if not stop.is_set():
             _log.critical("the Sparkplug front door died; ingest stops")

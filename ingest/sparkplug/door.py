@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
-import psycopg
+import stamina
 
 from foremend.errors import Unavailable
 from foremend.log import get_logger
-from ingest.intake import Accepted, Refused
 from ingest.metrics import METRICS as INGEST_METRICS
 from ingest.sparkplug.inbox import Inbox, Note, Notice
 from ingest.sparkplug.metrics import METRICS
@@ -20,11 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from foremend.clock import Millis, NowMs
+    from ingest.batch import Committed
+    from ingest.intake import Accepted, Refused
     from ingest.sparkplug.host import Host
     from ingest.sparkplug.topics import Node
-    from ingest.store import Committed
 
 PAUSE_S: Final = 1.0
+COMMITS: Final = 4
+"""Attempts before the database counts as gone."""
 
 _log = get_logger(__name__)
 
@@ -36,6 +38,16 @@ class Store(Protocol):
         self, accepted: Sequence[Accepted], refused: Sequence[Refused], now_ms: Millis
     ) -> Committed:
         """Store a batch; raises Unavailable where it may succeed later."""
+
+    def rest(self) -> None:
+        """Do what may wait until nothing arrives; raises Unavailable likewise."""
+
+
+class LateLane(Protocol):
+    """Takes messages that must not travel with live ones."""
+
+    def offer(self, late: Sequence[Accepted]) -> None:
+        """Take them; never waits."""
 
 
 class Place(Protocol):
@@ -75,6 +87,7 @@ class Door:
     host: Host
     open_place: Callable[[], Place]
     open_link: Callable[[Inbox], Link]
+    aside: LateLane
     now_ms: NowMs
     inbox: Inbox = field(default_factory=Inbox)
     _pending: Outcome = field(default_factory=Outcome)
@@ -147,31 +160,19 @@ class Door:
         """Store what is pending; it stays pending where the database is gone."""
         out = self._pending
         if out.accepted or out.refused:
-            for committed in self._commit(store, out.accepted, out.refused):
-                INGEST_METRICS.committed(committed)
+            committed = self._commit(store, out)
+            INGEST_METRICS.committed(committed)
+            self.aside.offer(committed.late)
+        else:
+            store.rest()
         METRICS.left_out_of(out)
         self._pending = Outcome()
 
-    def _commit(
-        self, store: Store, accepted: Sequence[Accepted], refused: Sequence[Refused]
-    ) -> list[Committed]:
-        """Commit, and halve what cannot be stored until the culprit stands alone."""
-        try:
-            return [store.commit(accepted, refused, self.now_ms())]
-        except psycopg.Error as error:
-            if not accepted:
-                raise
-            reason = str(error).splitlines()[0]
-        if len(accepted) == 1:
-            return self._commit(store, [], [*refused, _unstorable(accepted[0], reason)])
-        half = len(accepted) // 2
-        return [
-            *self._commit(store, accepted[:half], refused),
-            *self._commit(store, accepted[half:], []),
-        ]
-
-
-def _unstorable(accepted: Accepted, detail: str) -> Refused:
-    return Refused(
-        arrival=accepted.arrival, address=accepted.address, reason="unstorable", detail=detail
-    )
+    def _commit(self, store: Store, out: Outcome) -> Committed:
+        """Commit; a lock that passes is no reason to leave edge nodes without a host."""
+        for attempt in stamina.retry_context(
+            on=Unavailable, attempts=COMMITS, wait_initial=0.1, wait_max=1
+        ):
+            with attempt:
+                return store.commit(out.accepted, out.refused, self.now_ms())
+        raise AssertionError  # the last attempt returns or raises
