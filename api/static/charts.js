@@ -5,16 +5,19 @@ import uPlot from "./vendor/uPlot.esm.js";
 const HOUR = 3_600_000;
 const REFRESH_MS = 4000;
 const HEIGHT = 132;
+const SHORTEST_MS = 1000;
 const NAMES = { Cel: "°C", "/min": "rpm", "{rpm}": "rpm", "1": "", "mm3/s": "mm³/s", "m3/h": "m³/h", "m/s2": "m/s²" };
 
 const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const EXACT = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
-// Midnight, in the reader's own zone, is labelled with its day.
-function moments(splits) {
+// Midnight, in the reader's own zone, is labelled with its day, and what is closer than minutes with its second.
+function moments(splits, step) {
+  const clock = step < 60 ? EXACT : CLOCK;
   return splits.map((seconds) => {
     const at = new Date(seconds * 1000);
-    return at.getHours() === 0 && at.getMinutes() === 0 ? DAY.format(at) : CLOCK.format(at);
+    return at.getHours() === 0 && at.getMinutes() === 0 && at.getSeconds() === 0 ? DAY.format(at) : clock.format(at);
   });
 }
 
@@ -113,6 +116,7 @@ class Charts {
     this.around = root.dataset.around ? Date.parse(root.dataset.around) : null;
     this.present = root.dataset.present ? Date.parse(root.dataset.present) : Infinity;
     this.names = JSON.parse(root.dataset.names || "{}");
+    this.zoom = null;
     for (const button of root.querySelectorAll("[data-hours]")) {
       button.addEventListener("click", () => this.choose(button));
     }
@@ -125,6 +129,7 @@ class Charts {
   }
 
   choose(button) {
+    this.zoom = null;
     this.hours = Number(button.dataset.hours);
     for (const other of this.root.querySelectorAll("[data-hours]")) {
       other.setAttribute("aria-pressed", String(other === button));
@@ -132,9 +137,27 @@ class Charts {
     this.load();
   }
 
+  // What is dragged over is read again, as finely as it then can be; a double click goes back.
+  look(from, to) {
+    const zoom = from === null ? null : { from: Math.floor(from * 1000), to: Math.ceil(to * 1000) };
+    if (zoom === null && this.zoom === null) return;
+    if (zoom !== null && (zoom.to - zoom.from < SHORTEST_MS || this.near(zoom))) return;
+    this.zoom = zoom;
+    this.load();
+  }
+
+  // The charts select together, and each tells of it.
+  near(zoom) {
+    const room = (zoom.to - zoom.from) / 20;
+    return this.zoom !== null && Math.abs(zoom.from - this.zoom.from) < room && Math.abs(zoom.to - this.zoom.to) < room;
+  }
+
   address(what) {
     const query = new URLSearchParams({ timeline: this.root.dataset.timeline, points: "400" });
-    if (this.around !== null) {
+    if (this.zoom !== null) {
+      query.set("from", new Date(this.zoom.from).toISOString());
+      query.set("to", new Date(this.zoom.to).toISOString());
+    } else if (this.around !== null) {
       query.set("from", new Date(this.around - 42 * HOUR).toISOString());
       query.set("to", new Date(Math.min(this.around + 24 * HOUR, this.present)).toISOString());
     } else if (this.now) {
@@ -150,7 +173,9 @@ class Charts {
       return answer.json();
     });
     try {
+      const asked = this.zoom;
       const [frames, marks] = await Promise.all(wanted);
+      if (asked !== this.zoom) return;
       const moved = this.now === undefined && this.hours !== 48;
       this.now = frames.now_ms;
       if (moved) { await this.load(); return; }
@@ -213,9 +238,12 @@ class Charts {
       height: HEIGHT,
       padding: [8, 6, 0, 0],
       legend: { show: false },
-      cursor: { sync: { key: "telemetry" }, points: { size: 6 }, drag: { x: false, y: false } },
+      cursor: {
+        sync: { key: "telemetry" }, points: { size: 6 }, drag: { x: true, y: false, setScale: false },
+        bind: { dblclick: () => () => { this.look(null, null); return null; } },
+      },
       scales: { x: { time: true, auto: false }, y: { range: (_, low, high) => padded(low, high) } },
-      axes: [{ ...axis, size: 26, space: 64, values: (_, splits) => moments(splits) }, { ...axis, size: 48, space: 28, values: (_, splits) => splits.map(shown) }],
+      axes: [{ ...axis, size: 26, space: 64, values: (_, splits, place, space, step) => moments(splits, step) }, { ...axis, size: 48, space: 28, values: (_, splits) => splits.map(shown) }],
       series: [
         {},
         { stroke: "transparent", width: 0, points: { show: false } },
@@ -225,6 +253,12 @@ class Charts {
       bands: [{ series: [1, 2], fill: withAlpha(palette.line, 0.16) }],
       plugins: [marking(this.state, palette)],
       hooks: {
+        setSelect: [(plot) => {
+          const { left, width } = plot.select;
+          if (width < 4) return;
+          plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+          this.look(plot.posToVal(left, "x"), plot.posToVal(left + width, "x"));
+        }],
         setCursor: [(plot) => {
           const value = plot.cursor.idx === null || plot.cursor.idx === undefined ? undefined : plot.data[3][plot.cursor.idx];
           held.output.textContent = value === undefined || value === null ? held.latest : `${shown(value)}${unit ? ` ${unit}` : ""}`;
@@ -258,5 +292,5 @@ function padded(low, high) {
 for (const root of document.querySelectorAll("[data-charts]")) {
   const charts = new Charts(root);
   charts.load();
-  if (charts.around === null) setInterval(() => { if (!document.hidden) charts.load(); }, REFRESH_MS);
+  if (charts.around === null) setInterval(() => { if (!document.hidden && charts.zoom === null) charts.load(); }, REFRESH_MS);
 }
