@@ -27,6 +27,17 @@ setup: .venv/.ready
 	@$(BIN)/python api/assets/install.py
 	@touch $@
 
+# An edge node that others wrote, in an environment of its own: it needs paho-mqtt 1.
+FOREIGN := .venv/foreign-sparkplug
+
+$(FOREIGN)/.ready: tests/foreign/sparkplug-build.lock tests/foreign/sparkplug.lock .venv/.ready
+	@echo "setup: a foreign Sparkplug edge node for the tests"
+	@$(BIN)/python -m venv $(FOREIGN)
+	@for lock in $(wordlist 1,2,$^); do \
+		$(FOREIGN)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation \
+			--require-hashes -r $$lock || exit 1; done
+	@touch $@
+
 run: setup
 	@$(BIN)/foremend up $(ARGS)
 
@@ -36,7 +47,7 @@ check: setup
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-test: check
+test: check $(FOREIGN)/.ready
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 format: setup
@@ -46,6 +57,9 @@ format: setup
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --extra server --extra dev --output-file requirements.lock pyproject.toml
+	for name in sparkplug sparkplug-build; do uv pip compile --quiet --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate \
+		--output-file tests/foreign/$$name.lock tests/foreign/$$name.in; done
 
 clean:
 	rm -rf .venv api/static/vendor node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
