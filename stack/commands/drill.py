@@ -63,26 +63,29 @@ def _for_people(programme: Programme) -> bool:
 
 
 def table(found: list[dict[str, Any]]) -> Table:
-    """Lay reports out as a person would read them."""
+    """Lay reports out as a person would read them; recoveries as median and longest."""
     from rich.table import Table
 
     laid = Table(title="What was broken, and what it cost")
-    laid.add_column("scenario")
-    numbers = ("acked", "stored", "lost", "duplicates", "gaps_recorded")
-    for name in ("loops", *numbers, "recovery_s_p50", "recovery_s_max", "rss_growth_mb"):
-        laid.add_column(name.replace("_", " "), justify="right")
+    laid.add_column("scenario", no_wrap=True)
+    counts = {"acked": "acked", "stored": "stored", "lost": "lost", "duplicates": "twice"}
+    counts["gaps_recorded"] = "gaps"
+    for heading in ("loops", *counts.values(), "recovery s", "+MiB"):
+        laid.add_column(heading, justify="right", no_wrap=True)
     laid.add_column("outcome")
     for one in found:
-        cells = [_cell(one.get(column)) for column in ("loops", *numbers)]
-        cells += [_cell(one.get(c)) for c in ("recovery_s_p50", "recovery_s_max", "rss_growth_mb")]
-        laid.add_row(one["scenario"], *cells, _outcome(one))
+        cells = [_cell(one.get(column)) for column in ("loops", *counts)]
+        recovery = f"{_cell(one.get('recovery_s_p50'))} / {_cell(one.get('recovery_s_max'))}"
+        laid.add_row(
+            one["scenario"], *cells, recovery, _cell(one.get("rss_growth_mb")), _outcome(one)
+        )
     return laid
 
 
 def _cell(value: object) -> str:
     if value is None:
         return "-"
-    return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
+    return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
 
 
 def _outcome(one: dict[str, Any]) -> str:

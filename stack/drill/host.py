@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from edge_agent import logs
 from edge_agent.agent import Agent
+from edge_agent.ballast import Ballast
 from edge_agent.config import AgentConfig, BrokerConfig
 from edge_agent.eviction import Bounds
 from edge_agent.mqtt_link import MqttConnector
@@ -31,7 +32,7 @@ from edge_agent.source import Description, Frame, Happening
 from edge_agent.sqlite_store import SqliteStore
 from foremend import ready, wire
 from foremend.clock import wall_ms
-from stack.drill.ledger import Acked, Formed, Generated, Kept, LedgerWriter
+from stack.drill.ledger import Acked, Formed, Generated, Kept, LedgerWriter, Undone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 LIFE: Final = 1_000_000
 """Numbers that one life of the process may give out; a later life takes the next million."""
+BALLAST_BYTES: Final = 512 * 1024
 EVENT_EVERY: Final = 10
 EVENT_CODE: Final = "drill"
 NUMBER: Final = "number"
@@ -134,15 +136,19 @@ class RecordedStore(SqliteStore):
 
     def commit(self, appends: Sequence[Append]) -> dict[str, Change]:
         """Note what is formed before it is on the disk, and what is kept after."""
-        formed: list[Formed] = []
+        formed: dict[int, Formed] = {}
         noted = [
             replace(one, drafts=tuple(self._noted(one.device, d, formed) for d in one.drafts))
             for one in appends
         ]
-        changes = super().commit(noted)
-        for device, boot in {(one.device, one.boot) for one in formed}:
-            seqs = tuple(one.seq for one in formed if (one.device, one.boot) == (device, boot))
-            self.ledger.write(Kept(device=device, boot=boot, seqs=seqs))
+        try:
+            changes = super().commit(noted)
+        except BaseException:
+            for one in formed.values():
+                self._undo(one)
+            raise
+        for one in formed.values():
+            self.ledger.write(Kept(device=one.device, boot=one.boot, seqs=(one.seq,)))
         return changes
 
     def settle(self, device: str, settlement: Settlement) -> Change:
@@ -152,21 +158,27 @@ class RecordedStore(SqliteStore):
             self.ledger.write(acked)
         return super().settle(device, settlement)
 
-    def _noted(self, device: str, draft: Draft, formed: list[Formed]) -> Draft:
+    def _noted(self, device: str, draft: Draft, formed: dict[int, Formed]) -> Draft:
         def encode(boot: str, seq: int) -> bytes:
             payload = draft.encode(boot, seq)
-            line = Formed(
-                device=device,
-                boot=boot,
-                seq=seq,
-                hash=wire.digest(payload),
-                numbers=numbers_in(wire.decode_up(draft.kind, payload)),
-            )
-            self.ledger.write(line)
-            formed.append(line)
+            # A draft is also encoded to be weighed, without a boot, and again after a full disk.
+            if boot:
+                if id(draft) in formed:
+                    self._undo(formed[id(draft)])
+                line = formed[id(draft)] = _formed(device, boot, seq, draft, payload)
+                self.ledger.write(line)
             return payload
 
         return replace(draft, encode=encode)
+
+    def _undo(self, one: Formed) -> None:
+        line = Undone(device=one.device, boot=one.boot, seq=one.seq, hash=one.hash)
+        self.ledger.write(line)
+
+
+def _formed(device: str, boot: str, seq: int, draft: Draft, payload: bytes) -> Formed:
+    numbers = numbers_in(wire.decode_up(draft.kind, payload))
+    return Formed(device=device, boot=boot, seq=seq, hash=wire.digest(payload), numbers=numbers)
 
 
 def numbers_in(message: wire.UpMessage) -> tuple[int, ...]:
@@ -250,7 +262,10 @@ async def open_recorded(
     """Open an outbox whose every step goes into the ledger."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="outbox") as executor:
         loop = asyncio.get_running_loop()
-        store = await loop.run_in_executor(executor, partial(RecordedStore.open, path, clock))
+        ballast = Ballast(path.with_name(f"{path.name}.ballast"), BALLAST_BYTES)
+        store = await loop.run_in_executor(
+            executor, partial(RecordedStore.open, path, clock, ballast)
+        )
         assert isinstance(store, RecordedStore)  # noqa: S101 - opened as such
         store.ledger = ledger
         try:

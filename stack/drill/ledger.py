@@ -40,6 +40,15 @@ class Formed(Struct, frozen=True, kw_only=True, tag="formed"):
     numbers: tuple[int, ...]
 
 
+class Undone(Struct, frozen=True, kw_only=True, tag="undone"):
+    """A message was formed and not kept: its number may be given to another."""
+
+    device: str
+    boot: str
+    seq: int
+    hash: str
+
+
 class Kept(Struct, frozen=True, kw_only=True, tag="kept"):
     """The agent's disk has these messages: from here on nothing may lose them in silence."""
 
@@ -57,7 +66,7 @@ class Acked(Struct, frozen=True, kw_only=True, tag="acked"):
     """Both ends inclusive."""
 
 
-Line = Generated | Formed | Kept | Acked
+Line = Generated | Formed | Undone | Kept | Acked
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder(Line)
 
@@ -110,10 +119,13 @@ class Ledger:
                 self.generated[line.device, line.number] = line.hash
                 self.newest[line.device] = max(line.number, self.newest.get(line.device, 0))
             case Formed():
-                # A commit that failed is tried again, and may hold more the second time.
                 self.formed[line.device, line.boot, line.seq] = line
                 boot = (line.device, line.boot)
                 self._tops[boot] = max(line.seq, self._tops.get(boot, -1))
+            case Undone():
+                message = (line.device, line.boot, line.seq)
+                if message in self.formed and self.formed[message].hash == line.hash:
+                    del self.formed[message]
             case Kept():
                 self.kept |= {(line.device, line.boot, seq) for seq in line.seqs}
             case Acked():

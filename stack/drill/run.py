@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 RSS_LIMIT_MB: Final = 32.0
 """What ingest or the agents may grow by, above what they took before the first fault."""
-SMALL_OUTBOX_BYTES: Final = 2 * 1024**2
+SMALL_OUTBOX_BYTES: Final = 4 * 1024**2
 SAMPLE_S: Final = 0.25
 BEFORE_S: Final = (0.2, 1.0)
 """Load without a fault before each one."""
