@@ -7,9 +7,12 @@ import signal
 from typing import TYPE_CHECKING
 
 from edge_agent import logs
+from edge_agent.admission import admitted, vault_of
 from edge_agent.agent import Agent
 from edge_agent.config import HostConfig, read_config
+from edge_agent.credentials import equipped
 from edge_agent.eviction import Bounds
+from edge_agent.mqtt_link import MqttConnector
 from edge_agent.outbox import open_outbox
 from edge_agent.sources.kinds import make_source
 from foremend.clock import wall_ms
@@ -17,6 +20,8 @@ from foremend.errors import ForemendError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from edge_agent.credentials import Credentials, Vault
 
 
 def run(config_path: Path) -> None:
@@ -27,26 +32,37 @@ def run(config_path: Path) -> None:
     """
     config = read_config(config_path)
     logs.configure(config.log_level)
+    vault = vault_of(config, config_path)
+    known = admitted(config, vault)
     outbox = config_path.parent / config.outbox
     try:
-        asyncio.run(_host(config, outbox))
+        asyncio.run(_host(config, outbox, vault, known))
     except BaseExceptionGroup as group:
         # Callers are told of what we know by its own name, not by that of the task it broke.
-        known = group.subgroup(ForemendError)
-        if known is None:
+        ours = group.subgroup(ForemendError)
+        if ours is None:
             raise
-        raise _innermost(known) from group
+        raise _innermost(ours) from group
 
 
-async def _host(config: HostConfig, outbox: Path) -> None:
+async def _host(config: HostConfig, outbox: Path, vault: Vault, known: Credentials | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    bounds = Bounds(max_bytes=config.agent.outbox_bytes)
-    async with open_outbox(outbox, wall_ms) as file:
+    age_s = config.agent.outbox_age_s
+    bounds = Bounds(
+        max_bytes=config.agent.outbox_bytes,
+        max_age_ms=None if age_s is None else round(1000 * age_s),
+    )
+    async with open_outbox(outbox, wall_ms, ballast_bytes=config.ballast_bytes) as file:
         view = file.device(config.agent.device, bounds)
-        await Agent(config.agent, make_source(config.source), view, wall_ms).run(stop)
+        agent = equipped(config.agent, known) if known else config.agent
+        connector = MqttConnector(agent.broker, agent.device, vault.login if known else None)
+        source = make_source(config.source)
+        await Agent(
+            agent, source, view, wall_ms, connector=connector, sampling=config.sampling
+        ).run(stop)
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from edge_agent.sampling.config import SamplingConfig
 from foremend.errors import ConfigurationError
 from foremend.values import Timeline
 from foremend.wire import Address, Id
@@ -58,6 +59,10 @@ class AgentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     first_resend_s: Seconds = 30.0
     """A message without our acknowledgement is sent again after this, then twice as long, ..."""
     outbox_bytes: Annotated[int, Meta(ge=4096)] = 64 * 1024**2
+    outbox_age_s: Seconds | None = None
+    """What was read longer ago is given up, and a gap told; without it, only bytes are bounded."""
+    clock_patience_s: Seconds = 300.0
+    """From the machine's start: how long NTP is waited for where systemd-timesyncd runs."""
 
     def __post_init__(self) -> None:
         Timeline.parse(self.timeline)
@@ -68,14 +73,31 @@ class AgentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return Address(tenant=self.tenant, device=self.device)
 
 
+class EnrolConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the device gets credentials of its own at its first start."""
+
+    url: str
+    """Of the API."""
+    token: str
+    """From `foremend device claim`; of no use once it was used."""
+    allow_http: bool = False
+    """Send the token in clear, on a network that is trusted."""
+
+
 class HostConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One process that hosts one agent: the whole of its configuration file."""
 
     agent: AgentConfig
     source: dict[str, Any]
     """What `edge_agent.sources.kinds` makes a source of; the rest depends on its `kind`."""
+    sampling: SamplingConfig = SamplingConfig()
     outbox: str = "outbox.sqlite3"
     """Path of the outbox; beside the configuration file where it is relative."""
+    ballast_bytes: Annotated[int, Meta(ge=0)] = 4 * 1024**2
+    """Of the disk, kept back beside the outbox so that a full one can be tidied."""
+    credentials: str = "credentials.json"
+    """Path of what an enrolment gave, likewise."""
+    enrol: EnrolConfig | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
 

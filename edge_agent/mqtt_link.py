@@ -13,7 +13,7 @@ from edge_agent.link import Heard, LinkDown, Said
 from edge_agent.window import IN_FLIGHT
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from edge_agent.config import BrokerConfig, TlsConfig
 
@@ -22,11 +22,21 @@ _ROOM: Final = 2 * IN_FLIGHT
 
 
 class MqttConnector:
-    """Connects one device to a broker, under the device's id."""
+    """Connects one device to a broker, under the device's id.
 
-    def __init__(self, config: BrokerConfig, client_id: str) -> None:
+    Where `login` is given it is asked at each connection for name and secret, since both may be
+    renewed; the name is the client id then, as the gate demands.
+    """
+
+    def __init__(
+        self,
+        config: BrokerConfig,
+        client_id: str,
+        login: Callable[[], tuple[str, str]] | None = None,
+    ) -> None:
         self._config = config
         self._client_id = client_id
+        self._login = login
         self._tls = _tls_context(config.tls) if config.tls is not None else None
 
     @asynccontextmanager
@@ -39,12 +49,13 @@ class MqttConnector:
 
     def _client(self, will: Said) -> aiomqtt.Client:
         config = self._config
+        name, secret = self._login() if self._login else (config.username, config.password)
         client = aiomqtt.Client(
             config.host,
             config.port,
-            identifier=self._client_id,
-            username=config.username,
-            password=config.password,
+            identifier=name or "" if self._login else self._client_id,
+            username=name,
+            password=secret,
             protocol=aiomqtt.ProtocolVersion.V311,
             clean_session=True,
             keepalive=config.keepalive_s,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -74,13 +73,16 @@ def simulate(
     serve_fleet(told, scale=scale, seed=seed)
 
 
-@commands.command()
+@commands.command(context_settings={"ignore_unknown_options": True})
 def agent(
-    config: Annotated[Path, typer.Argument(help="the agent's TOML file")],
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="[enrol|renew] CONFIG", help="what to do; the agent's TOML file"),
+    ],
 ) -> None:
-    """Run the edge agent of one device."""
+    """Run the edge agent of one device, or see to its credentials: `enrol`, `renew`."""
     import os
     import sys
 
     # In place of this process: what the command line has loaded would weigh on a small board.
-    os.execv(sys.executable, [sys.executable, "-m", "edge_agent", str(config)])  # noqa: S606 - our own program
+    os.execv(sys.executable, [sys.executable, "-m", "edge_agent", *words])  # noqa: S606 - our own program
