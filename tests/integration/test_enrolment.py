@@ -103,11 +103,11 @@ def test_of_two_who_race_for_one_claim_one_gets_it(site, engineer, stranger) -> 
 
     for _ in range(8):
         token = claim(engineer, "racer-*")
-        site.execute("DELETE FROM device_credential WHERE device LIKE 'racer-%'")
+        site.execute("DELETE FROM device_credential WHERE device LIKE 'racer-%%'")
         with ThreadPoolExecutor(2) as pool:
             codes = sorted(pool.map(race, (1, 2), (token, token)))
         assert codes == [201, 403]
-        held = site.execute("SELECT device FROM device_credential WHERE device LIKE 'racer-%'")
+        held = site.execute("SELECT device FROM device_credential WHERE device LIKE 'racer-%%'")
         assert len(held) == 1
         site.execute("DELETE FROM sign_in_failure")
 
