@@ -7,7 +7,7 @@ from typing import Final
 import typer
 
 from foremend.errors import ForemendError
-from stack.commands import backtest, bench, devices, drill, learning, scoring, services, whole
+from stack.commands import backtest, bench, devices, drill, learning, scoring, services, storage, whole
 
 app: Final = typer.Typer(
     name="foremend",
@@ -16,7 +16,7 @@ app: Final = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for subject in (whole, services, devices, learning, scoring, backtest, bench, drill):
+for subject in (whole, services, devices, learning, scoring, backtest, storage, bench, drill):
     app.add_typer(subject.commands)
 
 
