@@ -45,7 +45,7 @@ class DataType(IntEnum):
     BOOLEAN = 11
 
 
-_SIGNED_BITS: Final = {
+_SIGNED_BITS: Final[dict[int, int]] = {
     DataType.INT8: 8,
     DataType.INT16: 16,
     DataType.INT32: 32,
@@ -81,18 +81,21 @@ class Metric:
     properties: Mapping[str, Raw] = field(default_factory=dict)
 
     def number(self, datatype: int) -> float | None:
-        """Read the value as `datatype`; None where there is none, or no finite number.
-
-        Signed integers stand in unsigned fields as two's complement, of their own width or wider.
-        """
+        """Read the value as `datatype`; None where there is none, or no finite number."""
         raw = self.raw
         if raw is None or isinstance(raw, str):
             return None
-        bits = _SIGNED_BITS.get(DataType(datatype))
-        if bits is not None and isinstance(raw, int):
-            raw &= (1 << bits) - 1
-            raw -= (raw >> (bits - 1)) << bits
-        return float(raw) if math.isfinite(raw) else None
+        number = _signed(raw, datatype)
+        return float(number) if math.isfinite(number) else None
+
+
+def _signed(number: float, datatype: int) -> float:
+    """Read a signed integer: two's complement in an unsigned field, of its own width or wider."""
+    bits = _SIGNED_BITS.get(datatype)
+    if bits is None or not isinstance(number, int):
+        return number
+    low = number & ((1 << bits) - 1)
+    return low - ((low >> (bits - 1)) << bits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +168,15 @@ def _metric(message: Message) -> Metric:
     )
 
 
-def _name(name: str) -> str:
+def _text(told: str | bytes) -> str:
+    # The runtime hands out the bytes of a text that is not UTF-8.
+    if isinstance(told, bytes):
+        raise MalformedMessage("undecodable", "a text is not UTF-8")
+    return told
+
+
+def _name(told: str | bytes) -> str:
+    name = _text(told)
     if not 0 < len(name) <= MAX_NAME or "\0" in name:
         raise MalformedMessage("bad_name", f"{name[:100]!r} cannot name a metric")
     return name
@@ -175,8 +186,8 @@ def _raw(message: Message) -> Raw:
     choice = message.WhichOneof("value")
     if choice is None or message.is_null:
         return None
-    value: Raw = getattr(message, choice)
-    return value
+    value = getattr(message, choice)
+    return _text(value) if choice == "string_value" else value
 
 
 def _properties(message: Message) -> dict[str, Raw]:
@@ -184,7 +195,13 @@ def _properties(message: Message) -> dict[str, Raw]:
         raise MalformedMessage(
             "bad_properties", f"{len(message.keys)} keys, {len(message.values)} values"
         )
-    return {_name(k): _raw(v) for k, v in zip(message.keys, message.values, strict=True)}
+    pairs = zip(message.keys, message.values, strict=True)
+    return {_name(key): _property(value) for key, value in pairs}
+
+
+def _property(message: Message) -> Raw:
+    raw = _raw(message)
+    return _signed(raw, message.type) if isinstance(raw, int | float) else raw
 
 
 def _trust(properties: Mapping[str, Raw]) -> Trust:
