@@ -7,7 +7,17 @@ from typing import Final
 import typer
 
 from foremend.errors import ForemendError
-from stack.commands import backtest, bench, devices, drill, learning, scoring, services, storage, whole
+from stack.commands import (
+    backtest,
+    bench,
+    devices,
+    drill,
+    learning,
+    scoring,
+    services,
+    storage,
+    whole,
+)
 
 app: Final = typer.Typer(
     name="foremend",

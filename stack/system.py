@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Link = psycopg.Connection[dict[str, Any]]
 
 TIMELINE: Final = "sim:demo"
-SERVICES: Final = ("gate", "ingest", "scoring", "alerting", "field-service")
+SERVICES: Final = ("gate", "ingest", "scoring", "alerting", "field-service", "upkeep")
 API: Final = "api"
 FLEET: Final = "simulate"
 NEWS_EVERY_S: Final = 0.5
