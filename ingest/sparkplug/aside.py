@@ -40,6 +40,7 @@ class Aside:
 
     open_store: Callable[[], AbstractContextManager[Store]]
     now_ms: NowMs
+    pause_s: float = PAUSE_S
     _waiting: queue.Queue[Accepted] = field(default_factory=lambda: queue.Queue(MOST))
     _batch: list[Accepted] = field(default_factory=list)
 
@@ -58,7 +59,7 @@ class Aside:
                 self._drain()
             except Unavailable as error:
                 _log.warning("late values wait", error=str(error), messages=len(self._batch))
-                if stop.wait(PAUSE_S):
+                if stop.wait(self.pause_s):
                     return
 
     def _drain(self) -> None:

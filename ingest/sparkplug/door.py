@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
-
-import stamina
 
 from foremend.errors import Unavailable
 from foremend.log import get_logger
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from ingest.sparkplug.topics import Node
 
 PAUSE_S: Final = 1.0
+FIRST_PAUSE_S: Final = 0.1
 COMMITS: Final = 4
 """Attempts before the database counts as gone."""
 
@@ -90,6 +90,9 @@ class Door:
     aside: LateLane
     now_ms: NowMs
     inbox: Inbox = field(default_factory=Inbox)
+    pause: Callable[[float], None] = time.sleep
+    pause_s: float = PAUSE_S
+    """Between two looks at what is not there yet."""
     _pending: Outcome = field(default_factory=Outcome)
     """What follows from messages that nobody will send again, until it is stored."""
     _joined: bool = False
@@ -101,17 +104,18 @@ class Door:
                 self._hold_place(stop)
             except Unavailable as error:
                 _log.warning("the Sparkplug host is away", error=str(error))
-                stop.wait(PAUSE_S)
+                stop.wait(self.pause_s)
 
     def _hold_place(self, stop: threading.Event) -> None:
         place = self.open_place()
         try:
             while not place.take():
-                if stop.wait(PAUSE_S):
+                if stop.wait(self.pause_s):
                     return
             self._store(place.store)
             self.host.expect(place.devices())
-            self._stay(place.store, stop)
+            if not stop.is_set():
+                self._stay(place.store, stop)
         finally:
             place.close()
 
@@ -170,9 +174,10 @@ class Door:
 
     def _commit(self, store: Store, out: Outcome) -> Committed:
         """Commit; a lock that passes is no reason to leave edge nodes without a host."""
-        for attempt in stamina.retry_context(
-            on=Unavailable, attempts=COMMITS, wait_initial=0.1, wait_max=1
-        ):
-            with attempt:
+        for attempt in range(COMMITS - 1):
+            try:
                 return store.commit(out.accepted, out.refused, self.now_ms())
-        raise AssertionError  # the last attempt returns or raises
+            except Unavailable as error:
+                _log.info("a commit is tried again", error=str(error))
+                self.pause(2**attempt * FIRST_PAUSE_S)
+        return store.commit(out.accepted, out.refused, self.now_ms())
