@@ -11,10 +11,14 @@ from foremend.clock import wall_ms
 from foremend.db import connect
 from foremend.errors import ConfigurationError, Unavailable
 from foremend.log import get_logger
+from ingest.aside import LateLane
 from ingest.inbox import Inbox
+from ingest.late import Lane
+from ingest.metrics import METRICS
 from ingest.mqtt import Subscriber
 from ingest.sparkplug.app import front_door
-from ingest.store import PostgresStore
+from ingest.store import PostgresStore, alive
+from ingest.tasks import Watch
 from ingest.worker import Worker
 
 if TYPE_CHECKING:
@@ -36,22 +40,24 @@ def run(settings: Settings, stop: threading.Event) -> None:
     if not url:
         raise ConfigurationError("ingest needs FOREMEND_DATABASE_URL")
     _calm_collector()
-    inbox = Inbox()
-    subscriber = Subscriber(settings, inbox, "foremend-ingest")
-    worker = Worker(
-        open_store=lambda: PostgresStore(connect(url, name="ingest")),
-        reply=subscriber,
-        now_ms=wall_ms,
-        inbox=inbox,
-    )
+    watch, inbox = Watch(stop), Inbox()
+    subscriber = Subscriber(settings, inbox, "foremend-ingest", died=watch.died)
+    late = LateLane(lambda: _open(url, Lane.LATE), subscriber, wall_ms)
+    worker = Worker(lambda: _open(url, Lane.LIVE), subscriber, wall_ms, inbox, late)
+    METRICS.watch(inbox)
     for attempt in stamina.retry_context(on=Unavailable, attempts=None, timeout=60):
         with attempt:
             subscriber.start()
     try:
-        with front_door(settings, stop):
+        with front_door(settings, stop), watch.task("late", late.run):
             worker.run(stop)
     finally:
         subscriber.stop()
+    watch.check()
+
+
+def _open(url: str, lane: Lane) -> PostgresStore:
+    return PostgresStore(connect(alive(url), name=f"ingest-{lane.value}"), lane)
 
 
 def _calm_collector() -> None:

@@ -12,8 +12,16 @@ from foremend.errors import ForemendError, Remedy
 from foremend.values import TimelineKind
 from ingest import acks, frames, rows, seqset
 from ingest.introduce import introduce, many, scalar
-from ingest.late import Lane, live_since
-from ingest.plan import KnownBoot, KnownSchema, Plan, boot_key, lost_boot_key, make_plan
+from ingest.late import Lane, live_since, sections
+from ingest.plan import (
+    KnownBoot,
+    KnownSchema,
+    Plan,
+    boot_key,
+    earliest,
+    lost_boot_key,
+    make_plan,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,6 +65,8 @@ class Committed:
     late: tuple[Accepted, ...] = ()
     """Not stored: these want a transaction of their own."""
     gaps: int = 0
+    lag_s: float | None = None
+    """How old the newest frame of the live timeline was; None where there was none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +121,7 @@ class Batch:
             refused=all_refused,
             late=tuple(late),
             gaps=len(plan.gaps),
+            lag_s=(self.terms.now_ms - plan.now[_LIVE]) / 1000 if _LIVE in plan.now else None,
         )
 
     def _learn(self, accepted: Sequence[Accepted]) -> None:
@@ -152,7 +163,7 @@ class Batch:
 
     def _sort(self, numbered: list[Accepted]) -> tuple[list[Accepted], list[Accepted]]:
         """Part what is live from what is late; in the late lane everything is in its place."""
-        if self.terms.lane is Lane.LATE:
+        if self.terms.lane is not Lane.LIVE:
             return numbered, []
         since = {timeline: self._live_since(timeline) for timeline in self._timelines()}
         live: list[Accepted] = []
@@ -160,14 +171,12 @@ class Batch:
         for one in numbered:
             message = one.message
             boot = self.boots.get(boot_key(one))
-            if (
+            is_late = (
                 boot is not None
                 and isinstance(message, wire.Data)
-                and message.frames.t0_ms < since[boot.timeline]
-            ):
-                late.append(one)
-            else:
-                live.append(one)
+                and earliest(boot) <= message.frames.t0_ms < since[boot.timeline]
+            )
+            (late if is_late else live).append(one)
         return live, late
 
     def _timelines(self) -> set[str]:
@@ -180,9 +189,9 @@ class Batch:
         return 0 if clock is None else live_since(clock, wary=self.terms.wary)
 
     def _plan(self, numbered: list[Accepted], births: list[Accepted]) -> Plan:
-        live = self.terms.lane is Lane.LIVE
+        locking = self.terms.lane is not Lane.LATE
         wanted = {b.slot for b in self.boots.values()}
-        receipts = self._receipts("lock_receipts" if live else "see_receipts", wanted)
+        receipts = self._receipts("lock_receipts" if locking else "see_receipts", wanted)
         plan = make_plan(
             numbered,
             boots=self.boots,
@@ -200,7 +209,7 @@ class Batch:
         return {(device_id, boot_id): seqset.parse(got) for device_id, boot_id, got in found}
 
     def _write(self, plan: Plan) -> None:
-        if self.terms.lane is Lane.LIVE:
+        if self.terms.lane is not Lane.LATE:
             self._put_receipts(plan)
         batch_id = scalar(self.link, "next_batch") if plan.fresh else None
         if batch_id is not None:
@@ -234,8 +243,8 @@ class Batch:
     def _put_frames(self, plan: Plan, batch_id: int) -> None:
         if not plan.frames:
             return
-        first = min([m.data.frames.t0_ms for m in plan.frames])
-        storage.ensure_room(self.link, to_datetime(first), to_datetime(max(plan.latest.values())))
+        if self.terms.lane is not Lane.LATE:
+            make_room(self.link, [m.data.frames for m in plan.frames])
         storage.copy_frames(self.link, frames.encode(plan.frames, batch_id))
 
     def _put_events(self, plan: Plan, batch_id: int) -> None:
@@ -274,6 +283,12 @@ class Batch:
         at = to_datetime(status.ts_ms)
         row = {"tenant": tenant, "device": device, "boot": boot, "state": status.state, "at": at}
         self.link.execute(_SQL["put_status"], row)
+
+
+def make_room(link: Connection, told: Sequence[wire.Frames]) -> None:
+    """Make the sections that these frames need, and none between those of distant timelines."""
+    for first_ms, last_ms in sections([f.t0_ms for f in told], [f.offset_ms[-1] for f in told]):
+        storage.ensure_room(link, to_datetime(first_ms), to_datetime(last_ms))
 
 
 def touch_devices(link: Connection, latest: Mapping[int, Millis]) -> None:

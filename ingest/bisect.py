@@ -22,7 +22,9 @@ class Sifted(Generic[T, R]):
 
 
 def sift(
-    items: Sequence[T], attempt: Callable[[Sequence[T]], R], failure: type[BaseException]
+    items: Sequence[T],
+    attempt: Callable[[Sequence[T]], R],
+    failure: type[Exception] | tuple[type[Exception], ...],
 ) -> Sifted[T, R]:
     """Halve what fails until each culprit stands alone.
 

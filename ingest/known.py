@@ -35,12 +35,16 @@ class Known:
     ) -> None:
         """Remember what a commit used or made."""
         if len(self.boots) > MOST_BOOTS:
-            self.boots.clear()
-            self.schemas.clear()
+            self.forget()
         self.boots.update(boots)
         self.schemas.update(schemas)
         for timeline, at_ms in clocks.items():
             self.clocks[timeline] = max(at_ms, self.clocks.get(timeline, at_ms))
+
+    def forget(self) -> None:
+        """Ask for everything anew."""
+        self.boots.clear()
+        self.schemas.clear()
 
     def due(self, latest: dict[int, Millis], now: float) -> dict[int, Millis]:
         """Give the devices whose rows should be brought up to date with this commit.

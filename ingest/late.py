@@ -10,8 +10,11 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from foremend.clock import DAY_MS
+from foremend.errors import Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from foremend.clock import Millis
 
 LATE_AFTER_MS: Final = 2 * DAY_MS
@@ -21,11 +24,19 @@ SECTION_ORIGIN_MS: Final = 4 * DAY_MS
 """1970-01-05, a Monday: sections of frames begin on Mondays, 00:00 UTC."""
 
 
-class Lane(Enum):
-    """Which transactions a message travels in."""
+class SectionLocked(Unavailable):
+    """Somebody holds an old section of frames; what lies in it must wait, and nothing else."""
 
+
+class Lane(Enum):
+    """Which messages a store takes, and in which order it locks."""
+
+    ALL = "all"
+    """Everything as it comes."""
     LIVE = "live"
+    """What is late is given back."""
     LATE = "late"
+    """Everything; old sections are waited for before anything is locked that live rows need."""
 
 
 def live_since(clock_ms: Millis, *, wary: bool) -> Millis:
@@ -39,3 +50,31 @@ def live_since(clock_ms: Millis, *, wary: bool) -> Millis:
     if wary:
         return clock_ms - (clock_ms - SECTION_ORIGIN_MS) % SECTION_MS
     return clock_ms - LATE_AFTER_MS
+
+
+def sections(starts: Sequence[Millis], spans: Sequence[Millis]) -> list[tuple[Millis, Millis]]:
+    """Give runs of touching sections, as the instants of their first and last, for stretches.
+
+    >>> week = SECTION_MS
+    >>> sections([SECTION_ORIGIN_MS, SECTION_ORIGIN_MS + 9 * week], [week, 0])
+    [(345600000, 950400000), (5788800000, 5788800000)]
+    """
+    numbers: set[int] = set()
+    for start, span in zip(starts, spans, strict=True):
+        numbers.update(range(section(start), section(start + span) + 1))
+    runs: list[tuple[int, int]] = []
+    for number in sorted(numbers):
+        if runs and runs[-1][1] == number - 1:
+            runs[-1] = (runs[-1][0], number)
+        else:
+            runs.append((number, number))
+    return [(_begin(first), _begin(last)) for first, last in runs]
+
+
+def _begin(number: int) -> Millis:
+    return SECTION_ORIGIN_MS + number * SECTION_MS
+
+
+def section(at_ms: Millis) -> int:
+    """Number the section in which a frame lies."""
+    return (at_ms - SECTION_ORIGIN_MS) // SECTION_MS

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 if TYPE_CHECKING:
     from ingest.batch import Committed
+    from ingest.inbox import Inbox
 
 
 class Metrics:
@@ -26,6 +27,23 @@ class Metrics:
         self.outages = Counter(
             "foremend_ingest_database_outages_total", "Commits that met no database"
         )
+        self.late = Counter(
+            "foremend_ingest_late_messages_total", "Messages stored apart, since they were late"
+        )
+        self.late_left = Counter(
+            "foremend_ingest_late_left_total", "Late messages left to their devices to repeat"
+        )
+        self.gaps = Counter("foremend_ingest_gaps_total", "Ranges that agents gave up")
+        self.in_flight = Gauge(
+            "foremend_ingest_in_flight_messages", "Messages received and not settled"
+        )
+        self.in_flight_bytes = Gauge(
+            "foremend_ingest_in_flight_bytes", "Bytes received and not settled"
+        )
+        self.lag_seconds = Gauge(
+            "foremend_ingest_lag_seconds",
+            "From taking the newest frame of the last commit to its commit, on live timelines",
+        )
         self.acks_dropped = Counter(
             "foremend_ingest_acks_dropped_total", "Acknowledgements that the broker did not take"
         )
@@ -36,12 +54,20 @@ class Metrics:
             buckets=(1, 4, 16, 64, 256, 1024, 4096),
         )
 
+    def watch(self, inbox: Inbox) -> None:
+        """Ask the inbox whenever somebody asks us."""
+        self.in_flight.set_function(lambda: inbox.messages)
+        self.in_flight_bytes.set_function(lambda: inbox.size)
+
     def committed(self, committed: Committed) -> None:
         """Count one commit."""
         self.messages.inc(committed.messages)
         self.frames.inc(committed.frames)
         self.duplicates.inc(committed.duplicates)
         self.strangers.inc(committed.strangers)
+        self.gaps.inc(committed.gaps)
+        if committed.lag_s is not None:
+            self.lag_seconds.set(committed.lag_s)
         self.batch_messages.observe(committed.messages)
         for refused in committed.refused:
             self.quarantined.labels(refused.reason).inc()

@@ -26,6 +26,9 @@ EARLIEST_MS: Final = 631_152_000_000
 FARTHEST_AHEAD_MS: Final = 5 * 365 * DAY_MS
 """How far past the wall clock a replayed or simulated timeline may run."""
 
+MOST_SEQ: Final = 2**53
+"""As the wire has it (`foremend.wire.Natural`)."""
+
 BootKey = tuple[str, str, str]
 """Tenant, device and boot, as the wire names them."""
 
@@ -83,6 +86,11 @@ def boot_key(accepted: Accepted) -> BootKey:
     """Name the boot that a message belongs to."""
     address = accepted.address
     return (address.tenant, address.device, accepted.message.boot)
+
+
+def earliest(boot: KnownBoot) -> Millis:
+    """Give the earliest instant that a frame of this boot may have."""
+    return max(boot.booted_ms - EARLIEST_BEFORE_BOOT_MS, EARLIEST_MS)
 
 
 def lost_boot_key(accepted: Accepted) -> BootKey:
@@ -160,8 +168,7 @@ def _wrong(
     """Say why these frames cannot be stored; `last` is the instant of the last of them."""
     if len(frames.values) != width:
         return "wrong_width", f"{len(frames.values)} channels, the schema has {width}"
-    first = frames.t0_ms + frames.offset_ms[0]
-    if first < boot.booted_ms - EARLIEST_BEFORE_BOOT_MS or first < EARLIEST_MS:
+    if frames.t0_ms + frames.offset_ms[0] < earliest(boot):
         return "too_early", "more than a day before its boot, or before 1990"
     ahead = LATEST_AFTER_NOW_MS if boot.timeline == "live" else FARTHEST_AHEAD_MS
     if last > now_ms + ahead:
@@ -190,6 +197,8 @@ def _note_gap(plan: Plan, event: wire.Event, lost: KnownBoot | None) -> None:
     """Settle what the agent says it gave up, so that nobody waits for it and all can see it."""
     first, last = event.details.get("first"), event.details.get("last")
     if lost is None or not isinstance(first, int) or not isinstance(last, int):
+        return
+    if not 0 <= first <= last <= MOST_SEQ:
         return
     reason = str(event.details.get("reason", ""))
     have = plan.got.get(lost.slot, seqset.EMPTY)

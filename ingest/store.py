@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
+from foremend import wire
 from foremend.db import EVERY_TENANT, Queries, transaction
 from foremend.errors import Unavailable
-from ingest.batch import Batch, Committed, LeaseLost, Overtaken, Terms, touch_devices
+from ingest.batch import Batch, Committed, LeaseLost, Overtaken, Terms, make_room, touch_devices
 from ingest.bisect import sift
 from ingest.intake import refuse
 from ingest.known import Known
-from ingest.late import Lane
+from ingest.late import Lane, SectionLocked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,10 +27,18 @@ if TYPE_CHECKING:
 
 WARY_S: Final = 60.0
 """How long only the newest section counts as live, once a live commit has met a locked one."""
-LOCK_WAIT: Final = {Lane.LIVE: "2s", Lane.LATE: "1s"}
+LOCK_WAIT: Final = {Lane.ALL: "30s", Lane.LIVE: "2s", Lane.LATE: "1s"}
 STATEMENT_WAIT: Final = "30s"
 IDLE_WAIT: Final = "5s"
 """A worker that stopped in the midst of a transaction holds up others no longer than this."""
+POISON: Final = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.errors.RaiseException,
+    psycopg.errors.ProgramLimitExceeded,
+)
+"""What a message is at fault for. Everything else, such as a full disk, a lost right or a server
+that turned read-only, would befall any message: it is waited out, and nothing is refused for it."""
 UNSTORABLE: Final = "unstorable"
 _SQL: Final = Queries.load("ingest", "ingest.sql")
 
@@ -40,7 +50,7 @@ class PostgresStore:
     """Stores batches over one connection; the caller makes a new one when the server is gone."""
 
     connection: Connection
-    lane: Lane = Lane.LIVE
+    lane: Lane = Lane.ALL
     fences: Callable[[], Mapping[int, int] | None] = lambda: None
     """Which partitions this worker has leased, with their fences; None for all, unfenced."""
     monotonic: Callable[[], float] = time.monotonic
@@ -55,6 +65,7 @@ class PostgresStore:
 
         Raises:
             Unavailable: the database is gone, or could not do it now; nothing was stored.
+            SectionLocked: somebody holds a section that was written to; nothing was stored.
             LeaseLost: another worker has taken over a partition; nothing was stored.
         """
         try:
@@ -62,9 +73,9 @@ class PostgresStore:
         except psycopg.errors.LockNotAvailable as error:
             # Somebody holds an old section: what may lie in one goes another way from now on.
             self._wary_until = self.monotonic() + WARY_S
-            raise Unavailable(f"a section is locked: {error}") from error
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            raise Unavailable(f"the database does not answer: {error}") from error
+            raise SectionLocked from error
+        except psycopg.Error as error:
+            raise Unavailable(f"the database cannot store now: {error}") from error
         except Overtaken as error:
             raise Unavailable(str(error)) from error
 
@@ -80,22 +91,24 @@ class PostgresStore:
         try:
             with transaction(self.connection, tenant=EVERY_TENANT) as link:
                 touch_devices(link, due)
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            raise Unavailable(f"the database does not answer: {error}") from error
+        except psycopg.Error as error:
+            raise Unavailable(f"the database cannot store now: {error}") from error
         self._known.told({}, due, self.monotonic())
 
     def _commit(
         self, accepted: Sequence[Accepted], refused: Sequence[Refused], now_ms: Millis
     ) -> Committed:
         self._prepare()
+        if self.lane is Lane.LATE:
+            self._make_room(accepted)
         terms = self._terms(now_ms)
         try:
             with transaction(self.connection, tenant=EVERY_TENANT) as link:
                 batch = self._batch(link, terms)
                 committed = batch.store(accepted, refused)
-        except psycopg.OperationalError:
-            raise
-        except psycopg.Error:
+        except POISON:
+            # Not because what is remembered here has been deleted there: that is asked for anew.
+            self._known.forget()
             return self._sifted(accepted, refused, terms)
         self._remember(batch)
         return committed
@@ -110,15 +123,12 @@ class PostgresStore:
 
             def attempt(some: Sequence[Accepted]) -> Committed:
                 batch = self._batch(link, terms)
-                try:
-                    with link.transaction():
-                        done = batch.store(some, ())
-                except psycopg.OperationalError as error:
-                    raise Unavailable(f"the database does not answer: {error}") from error
+                with link.transaction():
+                    done = batch.store(some, ())
                 batches.append(batch)
                 return done
 
-            sifted = sift(accepted, attempt, psycopg.Error)
+            sifted = sift(accepted, attempt, POISON)
             culprits = [refuse(one, UNSTORABLE, said) for one, said in sifted.culprits]
             last = self._batch(link, terms)
             done = [*sifted.results, last.store((), (*refused, *culprits))]
@@ -133,6 +143,11 @@ class PostgresStore:
             self.connection.execute(_SQL["bound_waits"], waits)
             self._set_up = True
 
+    def _make_room(self, accepted: Sequence[Accepted]) -> None:
+        """Make old sections apart: it locks the whole table until the end of its transaction."""
+        frames = [a.message.frames for a in accepted if isinstance(a.message, wire.Data)]
+        make_room(self.connection, frames)
+
     def _terms(self, now_ms: Millis) -> Terms:
         wary = self.monotonic() < self._wary_until
         return Terms(now_ms=now_ms, lane=self.lane, wary=wary, fences=self.fences())
@@ -143,6 +158,13 @@ class PostgresStore:
     def _remember(self, batch: Batch) -> None:
         self._known.learn(batch.boots, batch.schemas, batch.clocks)
         self._known.told(batch.latest, batch.due, batch.monotonic_s)
+
+
+def alive(url: str) -> str:
+    """Let a connection to this database notice within half a minute that the machine is gone."""
+    return make_conninfo(
+        url, keepalives_idle=10, keepalives_interval=5, keepalives_count=3, tcp_user_timeout=20_000
+    )
 
 
 def merged(parts: Sequence[Committed]) -> Committed:
@@ -158,4 +180,5 @@ def merged(parts: Sequence[Committed]) -> Committed:
         refused=tuple(one for part in parts for one in part.refused),
         late=tuple(one for part in parts for one in part.late),
         gaps=sum(part.gaps for part in parts),
+        lag_s=max((p.lag_s for p in parts if p.lag_s is not None), default=None),
     )

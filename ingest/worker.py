@@ -11,6 +11,7 @@ from foremend.errors import Unavailable
 from foremend.log import get_logger
 from ingest.inbox import Inbox
 from ingest.intake import Accepted, Arrival, Refused, read
+from ingest.late import SectionLocked
 from ingest.metrics import METRICS
 from ingest.telling import Teller
 
@@ -131,10 +132,12 @@ class Worker:
             try:
                 return self._commit(accepted, refused)
             except Unavailable as error:
-                self._store = None
                 METRICS.outages.inc()
                 if stop.is_set():
                     return None
+                if isinstance(error, SectionLocked):
+                    continue
+                self._store = None
                 _log.warning("waiting for the database", error=str(error), pause_s=pause_s)
                 self.pause(pause_s * random.uniform(0.5, 1))  # noqa: S311 - jitter
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
