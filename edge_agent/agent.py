@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from edge_agent.intake import Intake
+from edge_agent.lanes import Order
 from edge_agent.mqtt_link import MqttConnector
 from edge_agent.publisher import Publisher
+from edge_agent.sampling.config import SamplingConfig
+from edge_agent.sampling.sampler import Sampler
 from edge_agent.session import Session, birth_of, new_boot
+from edge_agent.timekeeper import Timekeeper, timekeeper
+from foremend.values import Timeline, TimelineKind
 
 if TYPE_CHECKING:
     from edge_agent.config import AgentConfig
@@ -19,6 +24,9 @@ if TYPE_CHECKING:
     from edge_agent.outbox import DeviceOutbox
     from edge_agent.source import Source
     from foremend.clock import NowMs
+
+LOOK_EVERY_S: Final = 1.0
+"""Seconds between two looks at the clock while nothing is read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,38 +70,78 @@ class Agent:
         clock: NowMs,
         *,
         connector: Connector | None = None,
+        sampling: SamplingConfig | None = None,
+        time: Timekeeper | None = None,
     ) -> None:
+        self._sampler = Sampler(sampling or SamplingConfig(), source.describe())
+        live = Timeline.parse(config.timeline).kind is TimelineKind.LIVE
+        self._time = time or timekeeper(live=live, clock=clock, patience_s=config.clock_patience_s)
         self.session: Final = Session(
-            address=config.address, boot=new_boot(), boot_ms=clock(), timeline=config.timeline
+            address=config.address,
+            boot=new_boot(),
+            boot_ms=clock(),
+            timeline=config.timeline,
+            clock="held" if self._time.held else "trusted",
         )
         self._outbox = outbox
         self._begun = asyncio.Event()
-        self._birth = birth_of(self.session, source.describe(), packed=config.packed)
+        self._birth = birth_of(self.session, self._sampler.description, packed=config.packed)
         self._publisher = Publisher(
             address=config.address,
             boot=self.session.boot,
             outbox=outbox,
             connector=connector or MqttConnector(config.broker, config.device),
             clock=clock,
-            steady=time.monotonic,
+            steady=monotonic,
             chance=random.random,
             first_resend_s=config.first_resend_s,
+            # What a recording says has its order; what a device says has its present.
+            order=Order.FRESH_BESIDE
+            if live and not self._sampler.description.patient
+            else Order.OLDEST_FIRST,
         )
-        self._intake = Intake(config, source, outbox, self._publisher.wake)
+        self._intake = Intake(
+            config,
+            source,
+            outbox,
+            sampler=self._sampler,
+            time=self._time,
+            kept=self._publisher.wake,
+            dated=self._publisher.dated,
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop; what was taken in is on the disk by the end.
 
         Waits for no acknowledgement: what is unsettled goes out after the next start.
         """
-        await self._outbox.begin(self.session.boot, self._birth)
+        await self._outbox.begin(self.session.boot, self._birth, self._time.begun)
+        if not self._time.held:
+            # What an earlier boot could not date.
+            await self._outbox.date(self._time.start)
         self._begun.set()
         device = self.session.address.device
         async with asyncio.TaskGroup() as group:
             group.create_task(self._intake.run(), name=f"{device} takes in")
             group.create_task(self._publisher.run(stop), name=f"{device} publishes")
+            watch = group.create_task(self._watch_clock(), name=f"{device} watches the clock")
             await stop.wait()
+            watch.cancel()
             await self._intake.close()
+
+    def burst(self, channel: str | None, seconds: float) -> None:
+        """Send everything that is read of a channel, or of all, for so long.
+
+        Raises:
+            NotFound: the device has no such channel.
+        """
+        self._sampler.burst(channel, seconds)
+
+    async def _watch_clock(self) -> None:
+        """Look at the clock although nothing is read: what is held waits for it to be trusted."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            await self._intake.look()
 
     async def drained(self) -> None:
         """Wait until all that was taken in is acknowledged as committed.

@@ -44,6 +44,8 @@ class Framer:
         self._packed = packed
         self._most = frames_that_fit(channels, frames_per_message)
         self._held: list[Frame] = []
+        self.undated = False
+        """Whether instants count from the machine's start; to be changed only while it is empty."""
 
     def __len__(self) -> int:
         return len(self._held)
@@ -58,10 +60,14 @@ class Framer:
     def seal(self) -> list[Draft]:
         """Give what is held as a message, if anything is."""
         held, self._held = self._held, []
-        return [data_draft(held, self._schema, packed=self._packed)] if held else []
+        if not held:
+            return []
+        return [data_draft(held, self._schema, packed=self._packed, undated=self.undated)]
 
 
-def data_draft(frames: Sequence[Frame], schema: str, *, packed: bool = False) -> Draft:
+def data_draft(
+    frames: Sequence[Frame], schema: str, *, packed: bool = False, undated: bool = False
+) -> Draft:
     """Make one message of frames whose instants strictly increase."""
     encode = partial(_encode_data, columns(frames), schema, packed)
     return Draft(
@@ -71,10 +77,11 @@ def data_draft(frames: Sequence[Frame], schema: str, *, packed: bool = False) ->
         frames=len(frames),
         first_ms=frames[0].ts_ms,
         last_ms=frames[-1].ts_ms,
+        held=undated,
     )
 
 
-def event_draft(happening: Happening, *, packed: bool = False) -> Draft:
+def event_draft(happening: Happening, *, packed: bool = False, undated: bool = False) -> Draft:
     """Make the message of a happening."""
     return Draft(
         kind=Up.EVENT,
@@ -82,6 +89,7 @@ def event_draft(happening: Happening, *, packed: bool = False) -> Draft:
         encode=partial(_encode_event, happening, packed),
         first_ms=happening.ts_ms,
         last_ms=happening.ts_ms,
+        held=undated,
     )
 
 

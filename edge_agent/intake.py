@@ -1,8 +1,9 @@
-"""Takes a source's readings in: frames become messages by count or by age, and go to the outbox."""
+"""Takes a source's readings in: placed in time, sampled, framed by count or age, to the outbox."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from edge_agent import policy
@@ -10,13 +11,18 @@ from edge_agent.framing import Framer, event_draft
 from edge_agent.policy import IntakeAction
 from edge_agent.source import Frame, Happening
 from foremend import wire
+from foremend.values import Quality
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edge_agent.config import AgentConfig
+    from edge_agent.heldtime import MachineStart
     from edge_agent.messages import Draft, Load
+    from edge_agent.sampling.sampler import Sampler
     from edge_agent.source import Item, Mark, Source
+    from edge_agent.timebase import Step
+    from edge_agent.timekeeper import Timekeeper
 
 
 class Outbox(Protocol):
@@ -32,6 +38,9 @@ class Outbox(Protocol):
     def hurry(self) -> None:
         """Let what was appended go to the disk at once."""
 
+    async def date(self, here: MachineStart) -> int:
+        """Give every held message its instant; give how many it were."""
+
     async def moved(self) -> None:
         """Wait until its load has changed, or a nudge."""
 
@@ -43,12 +52,24 @@ class Intake:
     """The way from one source into the outbox."""
 
     def __init__(
-        self, config: AgentConfig, source: Source, outbox: Outbox, kept: Callable[[], None]
+        self,
+        config: AgentConfig,
+        source: Source,
+        outbox: Outbox,
+        *,
+        sampler: Sampler,
+        time: Timekeeper,
+        kept: Callable[[], None],
+        dated: Callable[[], None],
     ) -> None:
-        description = source.describe()
+        description = sampler.description
         self._source = source
+        self._sampler = sampler
+        self._time = time
         self._outbox = outbox
         self._kept = kept
+        self._dated = dated
+        self._doubted = False
         self._packed = config.packed
         self._max_age_s = config.max_frame_age_s
         self._max_unsettled = config.max_unsettled if description.patient else None
@@ -60,6 +81,7 @@ class Intake:
             frames_per_message=config.frames_per_message,
             packed=config.packed,
         )
+        self._framer.undated = time.held
 
     async def run(self) -> None:
         """Take in all that the source gives, until it ends."""
@@ -69,6 +91,7 @@ class Intake:
                 await self._outbox.moved()
         if self._ageing is not None:
             self._ageing.cancel()
+        self._put(self._drafts(*self._sampler.flush()))
         await self.seal()
 
     async def close(self) -> None:
@@ -83,18 +106,58 @@ class Intake:
         self._outbox.hurry()
         await kept
 
+    async def look(self) -> None:
+        """Look at the clocks, and at what that means for what was read."""
+        held = self._time.held
+        step = self._time.look()
+        if step is not None or held is not self._time.held:
+            await self._turn(step, dated=held and not self._time.held)
+
+    async def _turn(self, step: Step | None, *, dated: bool) -> None:
+        """End what counts by the old clock, and begin with the new one."""
+        kept = self._put([*self._drafts(*self._sampler.restart()), *self._framer.seal()])
+        self._framer.undated = self._time.held
+        if step is not None:
+            # What is dated exactly all the same is not doubted.
+            self._doubted = not (dated or self._time.held)
+            self._put(self._drafts(self._time.tell(step)))
+        if dated:
+            self._outbox.hurry()
+            await kept
+            await self._outbox.date(self._time.start)
+            self._dated()
+
     async def _take(self, item: Item) -> None:
+        await self.look()
         match item:
             case Frame():
-                drafts = self._framer.add(item)
-                if drafts:
-                    self._put(drafts)
-                self._watch_age()
+                drafts = self._drafts(*self._sampler.take(self._placed(item)))
             case Happening():
-                # What happened stands after the frames that came before it.
-                self._put([*self._framer.seal(), event_draft(item, packed=self._packed)])
+                drafts = self._drafts(replace(item, ts_ms=self._time.place(item.ts_ms)))
             case _:
-                await self._reach(item)
+                return await self._reach(item)
+        if drafts:
+            self._put(drafts)
+        self._watch_age()
+        return None
+
+    def _placed(self, frame: Frame) -> Frame:
+        ts_ms = self._time.place(frame.ts_ms)
+        doubted, self._doubted = self._doubted and frame.quality == Quality.GOOD, False
+        if ts_ms == frame.ts_ms and not doubted:
+            return frame
+        return replace(frame, ts_ms=ts_ms, quality=Quality.SUSPECT if doubted else frame.quality)
+
+    def _drafts(self, *items: Frame | Happening) -> list[Draft]:
+        """Frame items; what happened stands after the frames that came before it."""
+        drafts: list[Draft] = []
+        for item in items:
+            if isinstance(item, Frame):
+                drafts += self._framer.add(item)
+            else:
+                event = event_draft(item, packed=self._packed, undated=self._time.held)
+                drafts += [*self._framer.seal(), event]
+        return drafts
 
     async def _reach(self, mark: Mark) -> None:
         await self.seal()

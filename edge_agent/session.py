@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from foremend import wire
 
@@ -23,6 +23,7 @@ class Session:
     boot: str
     boot_ms: Millis
     timeline: str = "live"
+    clock: Literal["trusted", "held"] = "trusted"
 
 
 def new_boot() -> str:
@@ -34,7 +35,9 @@ def birth_of(session: Session, description: Description, *, packed: bool = False
     """Give the final bytes of a session's birth."""
     birth = wire.Birth(
         boot=session.boot,
-        boot_ms=session.boot_ms,
+        # Nobody knows yet when a held boot began: a wrong instant could be taken for a right one.
+        boot_ms=0 if session.clock == "held" else session.boot_ms,
+        clock=session.clock,
         schema=wire.schema_hash(description.channels),
         channels=description.channels,
         components=description.components,

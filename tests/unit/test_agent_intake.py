@@ -8,18 +8,25 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_agent.config import AgentConfig
+from edge_agent.heldtime import MachineStart
 from edge_agent.intake import Intake
 from edge_agent.messages import Load
 from edge_agent.policy import MAX_UNCOMMITTED
+from edge_agent.sampling.config import SamplingConfig
+from edge_agent.sampling.sampler import Sampler
 from edge_agent.source import Description, Frame, Happening, Mark, PushSource, ScriptedSource
+from edge_agent.timebase import ToldTrust
+from edge_agent.timekeeper import Timekeeper
+from foremend import wire
 from foremend.errors import MalformedMessage
+from foremend.values import Quality
 from foremend.wire import Channel, Up
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge_agent.messages import Draft
-    from edge_agent.source import Item
+    from edge_agent.source import Item, Source
 
 
 class HeldOutbox:
@@ -32,6 +39,7 @@ class HeldOutbox:
         self.fullness = 0.0
         self.at_once = True
         self.hurries = 0
+        self.dated: list[MachineStart] = []
         self._futures: list[asyncio.Future[None]] = []
         self._moved = asyncio.Event()
 
@@ -48,6 +56,10 @@ class HeldOutbox:
         if self.at_once:
             self.commit()
         return future
+
+    async def date(self, here: MachineStart) -> int:
+        self.dated.append(here)
+        return 0
 
     def hurry(self) -> None:
         self.hurries += 1
@@ -83,9 +95,22 @@ def frames(*instants: int) -> list[Item]:
 def intake(
     items: Sequence[Item], outbox: HeldOutbox, *, patient: bool = False, **settings: float
 ) -> Intake:
-    config = AgentConfig(tenant="t", device="d", **settings)  # type: ignore[arg-type]
     source = ScriptedSource(description(patient=patient), items)
-    return Intake(config, source, outbox, lambda: None)
+    return intake_of(source, outbox, **settings)
+
+
+def intake_of(
+    source: Source, outbox: HeldOutbox, *, clocks: Timekeeper | None = None, **settings: float
+) -> Intake:
+    return Intake(
+        AgentConfig(tenant="t", device="d", **settings),  # type: ignore[arg-type]
+        source,
+        outbox,
+        sampler=Sampler(SamplingConfig(), source.describe()),
+        time=clocks or Timekeeper(int, int, ToldTrust()),
+        kept=lambda: None,
+        dated=lambda: None,
+    )
 
 
 async def settled() -> None:
@@ -117,8 +142,7 @@ async def test_what_happened_stands_after_the_frames_before_it() -> None:
 async def test_a_frame_waits_no_longer_than_its_age_for_others() -> None:
     outbox = HeldOutbox()
     source = PushSource(description())
-    config = AgentConfig(tenant="t", device="d", max_frame_age_s=0.001)
-    task = asyncio.create_task(Intake(config, source, outbox, lambda: None).run())
+    task = asyncio.create_task(intake_of(source, outbox, max_frame_age_s=0.001).run())
 
     await source.push(*frames(1))
     async with asyncio.timeout(10):
@@ -203,8 +227,7 @@ async def test_a_disk_that_does_not_answer_bounds_what_waits_in_memory() -> None
 async def test_closing_takes_in_what_was_pushed_and_makes_nobody_wait_any_more() -> None:
     outbox = HeldOutbox()
     source = PushSource(description(patient=True))
-    config = AgentConfig(tenant="t", device="d", frames_per_message=1, max_unsettled=1)
-    taking = Intake(config, source, outbox, lambda: None)
+    taking = intake_of(source, outbox, frames_per_message=1, max_unsettled=1)
     task = asyncio.create_task(taking.run())
     for instant in range(5):
         await source.push(*frames(instant))
@@ -222,3 +245,88 @@ async def test_a_frame_of_another_width_is_refused_where_it_is_pushed() -> None:
 
     with pytest.raises(MalformedMessage, match="2 values for 1 channels"):
         await source.push(Frame(ts_ms=0, values=(1.0, 2.0)))
+
+
+class Clocks:
+    """A wall clock and a machine's own, moved by the test."""
+
+    def __init__(self, wall_ms: int, mono_ms: int, *, trusted: bool) -> None:
+        self.wall_ms, self.mono_ms = wall_ms, mono_ms
+        self.trust = ToldTrust(trusted)
+        self.keeper = Timekeeper(
+            lambda: self.wall_ms, lambda: self.mono_ms, self.trust, name="start-1"
+        )
+
+    def pass_(self, ms: int) -> None:
+        self.wall_ms += ms
+        self.mono_ms += ms
+
+    def frame(self) -> Frame:
+        return Frame(ts_ms=self.wall_ms, values=(0.0,))
+
+
+def decoded(draft: Draft) -> wire.UpMessage:
+    return wire.decode_up(draft.kind, draft.encode("boot", 0))
+
+
+async def test_what_is_read_before_the_clock_is_trusted_counts_from_the_machines_start() -> None:
+    outbox, clocks = HeldOutbox(), Clocks(50_000, 7_000, trusted=False)
+    source = PushSource(description())
+    task = asyncio.create_task(
+        intake_of(source, outbox, clocks=clocks.keeper, frames_per_message=1).run()
+    )
+    await source.push(clocks.frame())
+    await source.stored()
+    clocks.pass_(2_000)
+    clocks.wall_ms = 1_800_000_000_000
+    clocks.trust.trusted = True
+    await source.push(clocks.frame())
+    await source.stored()
+
+    held, step, known = outbox.drafts
+    assert (held.held, held.first_ms) == (True, 7_000)
+    assert (step.held, known.held) == (False, False)
+    assert known.first_ms == 1_800_000_000_000
+    assert outbox.dated == [MachineStart(machine="start-1", utc_ms=1_800_000_000_000 - 9_000)]
+    message = decoded(known)
+    assert isinstance(message, wire.Data)
+    assert message.frames.quality == [Quality.GOOD]
+    task.cancel()
+
+
+async def test_a_clock_that_is_set_is_told_and_the_frame_after_it_doubted() -> None:
+    outbox, clocks = HeldOutbox(), Clocks(1_800_000_000_000, 7_000, trusted=True)
+    source = PushSource(description())
+    task = asyncio.create_task(intake_of(source, outbox, clocks=clocks.keeper).run())
+    await source.push(clocks.frame())
+    await source.stored()
+    clocks.pass_(1_000)
+    clocks.wall_ms -= 3_600_000
+    await source.push(clocks.frame())
+    clocks.pass_(1_000)
+    await source.push(clocks.frame())
+    await source.stored()
+
+    _, step, after = map(decoded, outbox.drafts)
+    assert isinstance(step, wire.Event)
+    assert (step.code, step.details["by_ms"]) == ("clock_step", -3_600_000)
+    assert isinstance(after, wire.Data)
+    assert after.frames.quality == [Quality.SUSPECT, Quality.GOOD]
+    assert outbox.dated == []
+    task.cancel()
+
+
+async def test_a_clock_that_is_merely_slewed_changes_nothing() -> None:
+    outbox, clocks = HeldOutbox(), Clocks(1_800_000_000_000, 7_000, trusted=True)
+    source = PushSource(description())
+    task = asyncio.create_task(intake_of(source, outbox, clocks=clocks.keeper).run())
+    expected = []
+    for _ in range(10):
+        await source.push(clocks.frame())
+        expected.append(clocks.wall_ms)
+        clocks.pass_(1_000)
+        clocks.wall_ms += 1
+        await source.stored()
+
+    assert [draft.first_ms for draft in outbox.drafts] == expected
+    task.cancel()
