@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
+import msgspec
 import typer
 
 from stack.commands.terms import DataDirOption, JsonOption, serve, settings_of
+
+if TYPE_CHECKING:
+    from stack.keeping.manifest import Manifest
 
 commands: Final = typer.Typer()
 
@@ -50,6 +54,58 @@ def verify(
         told = {"passed": found.passed, "checks": [check.told() for check in found.checks]}
         typer.echo(json.dumps(told))
     raise typer.Exit(not found.passed)
+
+
+@commands.command()
+def backup(
+    folder: Annotated[Path, typer.Argument(help="a new folder for the backup")],
+    *,
+    data_dir: DataDirOption = Path("var"),
+    as_json: JsonOption = False,
+) -> None:
+    """Back the database up while it runs: FOREMEND_OWNER_URL's, else the data folder's own."""
+    from stack.keeping.backup import backup as keep
+    from stack.keeping.place import reached
+
+    with reached(settings_of("backup"), data_dir) as url:
+        made = keep(url, folder.absolute(), lambda line: typer.echo(line, err=True))
+    _tell_manifest(f"backed up to {folder}", made, as_json=as_json)
+
+
+@commands.command()
+def restore(
+    folder: Annotated[Path, typer.Argument(help="a folder that `foremend backup` wrote")],
+    *,
+    into: Annotated[
+        str | None, typer.Option(help="URL of an empty database, as its owner or a superuser")
+    ] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="a new data folder")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Restore a backup elsewhere, and hold every table to the backup's hashes."""
+    from stack.keeping import restore as keeping
+
+    settings_of("restore")
+    if (into is None) == (data_dir is None):
+        raise typer.BadParameter("say either --into URL or --data-dir DIR")
+
+    def tell(line: str) -> None:
+        typer.echo(line, err=True)
+
+    if data_dir is not None:
+        made = keeping.restore_into_folder(folder.absolute(), data_dir, tell)
+    else:
+        made = keeping.restore(folder.absolute(), into or "", tell)
+    _tell_manifest("restored, and every table is what it was", made, as_json=as_json)
+
+
+def _tell_manifest(done: str, made: Manifest, *, as_json: bool) -> None:
+    rows = sum(table.rows for table in made.tables.values())
+    typer.echo(f"{done}: {len(made.tables)} tables, {rows:,} rows", err=as_json)
+    for part in made.leaves_out:
+        typer.echo(f"not in it: {part}", err=as_json)
+    if as_json:
+        typer.echo(msgspec.json.encode(made).decode())
 
 
 def _utc(moment: datetime | None) -> datetime | None:
