@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from google.protobuf.message import DecodeError, Message
+from msgspec import Struct
 
 from foremend import wire
 from foremend.errors import MalformedMessage
@@ -64,8 +65,7 @@ class Trust(IntEnum):
     STALE = 500
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
+class Metric(Struct, frozen=True, kw_only=True, gc=False):
     """One metric as it was told."""
 
     name: str | None = None
@@ -78,14 +78,14 @@ class Metric:
     raw: Raw = None
     """As encoded; None where it is null or of a type that is not read."""
     trust: Trust = Trust.GOOD
-    properties: Mapping[str, Raw] = field(default_factory=dict)
+    properties: Mapping[str, Raw] = {}
 
     def number(self, datatype: int) -> float | None:
         """Read the value as `datatype`; None where there is none, or no finite number."""
         raw = self.raw
         if raw is None or isinstance(raw, str):
             return None
-        number = _signed(raw, datatype)
+        number = _signed(raw, datatype) if datatype in _SIGNED_BITS else raw
         return float(number) if math.isfinite(number) else None
 
 
@@ -154,7 +154,7 @@ def _optional(message: Message, name: str, most: int) -> int | None:
 
 
 def _metric(message: Message) -> Metric:
-    properties = _properties(message.properties)
+    properties = _properties(message.properties) if message.HasField("properties") else {}
     return Metric(
         name=_name(message.name) if message.HasField("name") else None,
         alias=message.alias if message.HasField("alias") else None,
@@ -163,7 +163,7 @@ def _metric(message: Message) -> Metric:
         historical=message.is_historical,
         transient=message.is_transient,
         raw=_raw(message),
-        trust=_trust(properties),
+        trust=_trust(properties) if properties else Trust.GOOD,
         properties=properties,
     )
 

@@ -14,6 +14,8 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
+from msgspec import Struct
+
 from foremend import wire
 from foremend.values import Phase, Quality
 from ingest.sparkplug.payload import Trust
@@ -29,8 +31,7 @@ NEVER: Final = -(2**44)
 """An instant before any."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class Reading(Struct, frozen=True, kw_only=True, gc=False):
     """One channel's value at one instant."""
 
     at: int
