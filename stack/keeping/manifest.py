@@ -75,6 +75,8 @@ class Target:
     """The newest migration that this version of Foremend knows."""
     tables: Collection[str]
     missing_roles: Collection[str]
+    superuser: bool
+    """Whether it would be restored as one."""
     timescaledb: Collection[str]
     """The versions that the server offers."""
 
@@ -86,6 +88,7 @@ class Refusal(Enum):
     OTHER_MAJOR = "it was made by PostgreSQL {theirs}, and the target runs {ours}"
     NOT_EMPTY = "the target holds tables already ({ours}): name an empty database"
     NO_ROLES = "the target's server has no role {ours}: create it, or restore with --data-dir"
+    NO_SUPERUSER = "TimescaleDB lets only a superuser restore its tables: name one's URL"
     NO_TIMESCALEDB = "its frames lie in TimescaleDB {theirs}, and the target's server offers {ours}"
 
 
@@ -103,6 +106,8 @@ def refusal_of(manifest: Manifest, target: Target) -> str | None:
     elif manifest.timescaledb is not None and manifest.timescaledb not in target.timescaledb:
         offered = ", ".join(sorted(target.timescaledb)) or "none"
         told = Refusal.NO_TIMESCALEDB, manifest.timescaledb, offered
+    elif manifest.timescaledb is not None and not target.superuser:
+        told = Refusal.NO_SUPERUSER, "", ""
     if told is None:
         return None
     refusal, theirs, ours = told

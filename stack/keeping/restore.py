@@ -34,7 +34,8 @@ def restore(
 ) -> Manifest:
     """Restore a backup into an empty database, and compare every table with the manifest.
 
-    `url` is of the migration role, which owns the database, or of a superuser.
+    `url` is of the migration role, which owns the database, or of a superuser; where frames lie in
+    TimescaleDB, of a superuser.
 
     Raises:
         BackupUnusable: the folder is no backup.
@@ -102,6 +103,7 @@ def _require_fit(connection: Connection, told: Manifest) -> None:
             newest_schema=bootstrap.newest_revision(),
             tables=contents.tables_of(connection),
             missing_roles=set(ROLES) - roles,
+            superuser=connection.info.parameter_status("is_superuser") == "on",
             timescaledb={v for (v,) in connection.execute(contents.SQL["available"])},
         ),
     )

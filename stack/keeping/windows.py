@@ -44,8 +44,9 @@ def without(whole: Window, gone: Iterable[Window]) -> list[Window]:
     """
     left, since = [], whole.since
     for one in sorted(gone, key=lambda w: w.since):
-        if since < one.since < whole.until:
-            left.append(Window(since=since, until=one.since))
+        until = min(one.since, whole.until)
+        if since < until:
+            left.append(Window(since=since, until=until))
         since = max(since, one.until)
     if since < whole.until:
         left.append(Window(since=since, until=whole.until))
