@@ -35,6 +35,10 @@ PATIENCE_S = 30
 TEMP = {"name": "Motor/Temp", "alias": 1, "datatype": "DOUBLE"}
 SPEED = {"name": "Motor/Speed", "alias": 2, "datatype": "INT16"}
 MODEL = {"name": "Properties/Hardware Model", "alias": 3, "datatype": "STRING"}
+CUT_OFF = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE application_name LIKE 'foremend-sparkplug%' AND datname = current_database()
+"""
 
 pytestmark = pytest.mark.skipif(
     not PYTHON.exists(), reason=f"pysparkplug is not installed in {HOME}: make test installs it"
@@ -150,9 +154,8 @@ def running(kind: str, broker: BrokerAddress, group: str, node: str = "press") -
 
 
 @pytest.fixture
-def serve(broker: BrokerAddress, migrated_urls: DatabaseUrls, group: str) -> Callable:
-    """Start the front door as ingest does; it serves while the block runs."""
-    settings = Settings(
+def settings(broker: BrokerAddress, migrated_urls: DatabaseUrls, group: str) -> Settings:
+    return Settings(
         database_url=SecretStr(migrated_urls.app),
         broker_host=broker.host,
         broker_port=broker.port,
@@ -164,16 +167,26 @@ def serve(broker: BrokerAddress, migrated_urls: DatabaseUrls, group: str) -> Cal
         sparkplug_reorder_s=0.2,
     )
 
+
+@pytest.fixture
+def state(broker: BrokerAddress, group: str) -> Iterator[Watcher]:
+    with Watcher(broker, f"spBv1.0/STATE/{group}") as watcher:
+        yield watcher
+
+
+@pytest.fixture
+def serve(settings: Settings, state: Watcher) -> Callable:
+    """Start the front door as ingest does; it serves while the block runs."""
+
     @contextmanager
     def serving() -> Iterator[None]:
-        with Watcher(broker, f"spBv1.0/STATE/{group}") as state:
-            stop = threading.Event()
-            with front_door(settings, stop):
-                state.until(online=True)
-                yield
-                assert not stop.is_set(), "the front door died"
-                stop.set()
-            state.until(online=False)
+        stop = threading.Event()
+        with front_door(settings, stop):
+            state.until(online=True)
+            yield
+            assert not stop.is_set(), "the front door died"
+            stop.set()
+        state.until(online=False)
 
     return serving
 
@@ -196,6 +209,13 @@ class Watcher:
     def __exit__(self, *_: object) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+
+    def silent(self, *, for_s: float) -> bool:
+        try:
+            self._states.get(timeout=for_s)
+        except queue.Empty:
+            return True
+        return False
 
     def until(self, *, online: bool) -> None:
         while self._states.get(timeout=PATIENCE_S)["online"] is not online:
@@ -348,6 +368,35 @@ def test_after_a_restart_births_are_asked_for_and_nothing_is_misfiled(serve, pee
         # Told twice: where the one session breaks off, and where the next one begins.
         reasons = shown.rows("SELECT details->>'reason' FROM event")
         assert reasons == [("not_listening",)] * 2
+
+
+def test_without_the_database_it_is_away_and_then_asks_for_births(
+    serve, peer, shown, state, postgres_server
+) -> None:
+    with serve():
+        peer.order("connect", bd_seq=0)
+        peer.births()
+        shown.frames(1)
+        Shown(postgres_server.url(shown.url.rpartition("/")[2])).rows(CUT_OFF)
+        peer.data(2, 1, 21.0)
+        state.until(online=False)
+        state.until(online=True)
+        peer.asked_for_births()
+        peer.births(temp=25.0)
+        frames = shown.frames(4)
+    assert [values for values, _ in frames] == [[-3, 20.5], [-3, 21.0], [None, None], [-3, 25.0]]
+
+
+def test_a_second_process_waits_for_the_place(serve, settings, broker, group) -> None:
+    stop = threading.Event()
+    other = settings.model_copy(update={"sparkplug_host_id": f"{group}-2"})
+    with Watcher(broker, f"spBv1.0/STATE/{group}-2") as second:
+        with serve():
+            door = front_door(other, stop)
+            door.__enter__()
+            assert second.silent(for_s=0.5)
+        second.until(online=True)
+        door.__exit__(None, None, None)
 
 
 def test_what_cannot_be_read_is_set_aside_with_its_reason(serve, broker, shown, group) -> None:
