@@ -69,7 +69,7 @@ class Ground(Protocol):
 
     @property
     def relay(self) -> Relay:
-        """The devices' way to the broker."""
+        """A way to the broker that can be made to fail."""
 
     @property
     def programs(self) -> Programs:

@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from stack.drill import verdict
+from stack.drill.faults import DEVICES, Scene
 from stack.drill.ground import INGEST
 from stack.drill.parts import POLL_S, PartFailed
-from stack.drill.scenarios import DATABASE, DEVICES, OUTBOX, Scenario, Scene
+from stack.drill.scenarios import DATABASE, OUTBOX, Scenario
 from stack.drill.small_disk import FileLimit, NoMount, mounted
 from stack.drill.trial import Trial
 
@@ -27,8 +28,6 @@ RSS_LIMIT_MB: Final = 32.0
 """What ingest or the agents may grow by, above what they took before the first fault."""
 SMALL_OUTBOX_BYTES: Final = 4 * 1024**2
 SAMPLE_S: Final = 0.25
-BEFORE_S: Final = (0.2, 1.0)
-"""Load without a fault before each one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +38,8 @@ class Course:
     seed: int = 1
     patience_s: float = 90.0
     """A recovery that takes longer has failed."""
+    before_s: tuple[float, float] = (0.2, 1.0)
+    """Load without a fault before each one: between these."""
     tell: Callable[[str], None] = lambda _line: None
 
 
@@ -158,7 +159,7 @@ class Rehearsal:
         self._until_recovered(scene, verdict.Mark(newest={}, owed=frozenset()))
 
     def _break_and_mend(self, scene: Scene) -> None:
-        self._let_pass(scene.chance.uniform(*BEFORE_S))
+        self._let_pass(scene.chance.uniform(*self.course.before_s))
         with self.scenario.fault(scene):
             self._let_pass(scene.chance.uniform(*self.scenario.hold_s))
         ended = time.monotonic()
@@ -186,7 +187,8 @@ class Rehearsal:
     def _recovered(self, scene: Scene, since: verdict.Mark) -> bool:
         self.trial.ledger.read()
         flows = verdict.recovered(self.trial.ledger, since, self.ground.passwords)
-        return flows and all(scene.part(name).serves() for name in self.scenario.waits_for)
+        serve = flows and all(scene.part(name).serves() for name in self.scenario.waits_for)
+        return serve and self.scenario.caught_up(scene)
 
     def _look(self) -> None:
         if self._memory is not None:

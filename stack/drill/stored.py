@@ -32,9 +32,13 @@ def read_stored(url: str, tenant: str) -> Stored:
         return Stored(found=found, gaps=gaps, unnumbered_gaps=_unnumbered(link, tenant))
 
 
-def scoring_lag(link: Connection) -> int | None:
-    """Give how many log entries live scoring has still to tell of; None before it has begun."""
-    with transaction(link, tenant=EVERY_TENANT):
+def scoring_lag(url: str) -> int | None:
+    """Give how many log entries live scoring has still to tell of; None before it has begun.
+
+    Raises:
+        Unavailable: the database does not answer.
+    """
+    with connect(url, name="drill") as link, transaction(link, tenant=EVERY_TENANT):
         row = link.execute(_SQL["scoring_lag"]).fetchone()
     return None if row is None else row[0]
 

@@ -41,6 +41,8 @@ class Habits:
     first_resend_s: float = 30.0
     outbox_bytes: int = 64 * 1024**2
     wrong_clock: bool = False
+    relayed: bool = False
+    """Whether they reach the broker through the relay, whose faults are then theirs."""
 
 
 @dataclass(slots=True)
@@ -122,9 +124,11 @@ class Trial:
 
     def _told(self) -> Plan:
         habits = self.habits
+        relay = self.ground.relay
+        host, port = (LOOPBACK, relay.port) if habits.relayed else (relay.host, relay.broker_port)
         broker = BrokerConfig(
-            host=LOOPBACK,
-            port=self.ground.relay.port,
+            host=host,
+            port=port,
             keepalive_s=habits.keepalive_s,
             timeout_s=habits.timeout_s,
         )
