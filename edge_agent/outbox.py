@@ -22,7 +22,7 @@ from edge_agent.store import Append
 from foremend.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
     from edge_agent.heldtime import MachineStart, MachineTime
@@ -178,11 +178,20 @@ class DeviceOutbox:
         self._boot = boot
         self._note(change)
 
-    def append(self, *drafts: Draft) -> asyncio.Future[None]:
-        """Keep drafts in this order; the future is done when they are on the disk."""
+    def append(
+        self, *drafts: Draft, notes: Mapping[str, bytes | None] | None = None
+    ) -> asyncio.Future[None]:
+        """Keep drafts in this order; the future is done when they are on the disk.
+
+        `notes` are remembered with them or not at all.
+        """
         self._uncommitted += len(drafts)
-        append = Append(device=self._device, bounds=self._bounds, drafts=drafts)
+        append = Append(device=self._device, bounds=self._bounds, drafts=drafts, notes=notes or {})
         return self._file.submit(append)
+
+    async def notes(self) -> dict[str, bytes]:
+        """Give what was remembered."""
+        return await self._file.call(lambda store: store.notes(self._device))
 
     def hurry(self) -> None:
         """Let what was appended go to the disk at once."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SQL: Final = sql.load("sqlite_store.sql")
-VERSION: Final = 2
+VERSION: Final = 3
 KEPT_ASIDE: Final = 3
 """Damaged files that are kept to look at, the newest: they too fill the disk."""
 _CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})

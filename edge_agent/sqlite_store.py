@@ -24,6 +24,7 @@ from edge_agent.sqlite_file import (
     move_aside,
     open_file,
 )
+from edge_agent.store import LOST
 from foremend.errors import ForemendError
 
 if TYPE_CHECKING:
@@ -82,11 +83,14 @@ class SqliteStore:
 
     def commit(self, appends: Sequence[Append]) -> dict[str, Change]:
         """Keep drafts durably, numbered and encoded; evict what exceeds a device's bounds."""
-        self._loosen()
         return self._enduring(
             lambda: self._commit(appends),
             lambda: sum(len(draft.encode("", 0)) for one in appends for draft in one.drafts),
         )
+
+    def notes(self, device: str) -> dict[str, bytes]:
+        """Give what was noted and not forgotten; `LOST` is among it after a damaged file."""
+        return self._enduring(lambda: dict(self._file.all("notes", {"device": device})))
 
     def pending(self, device: str, after: Key | None, limit: int) -> list[Stored]:
         """Give kept messages in the order of their keys, past `after`; none of an undated boot."""
@@ -133,6 +137,7 @@ class SqliteStore:
                 loss = unknown_gap(self._now_ms(), eviction.SET_ASIDE)
                 sqlite_work.keep(self._file, work, [loss])
                 work.count(gaps=1)
+                sqlite_work.note(self._file, device, {LOST: b""})
         self._told.add(device)
         self._ledgers[device] = work.ledger
         return work.change()
@@ -144,6 +149,7 @@ class SqliteStore:
             for append in appends:
                 work = changed.setdefault(append.device, self._work(append.device))
                 sqlite_work.keep(self._file, work, append.drafts)
+                sqlite_work.note(self._file, append.device, append.notes)
                 work.count(messages=len(append.drafts), frames=sum(d.frames for d in append.drafts))
                 self._evict(work, append, now_ms)
         return {device: self._done(device, work) for device, work in changed.items()}
@@ -191,6 +197,7 @@ class SqliteStore:
 
     def _enduring(self, do: Callable[[], T], wanted: Callable[[], int] = int) -> T:
         """Do something; see to a full disk or a damaged file, and do it again."""
+        self._loosen()
         try:
             return do()
         except OutboxFull:
@@ -260,6 +267,7 @@ class SqliteStore:
         ]
         with self._file.transaction():
             self._put_boot(present.no, device, present, ledger.birth, ledger.begun)
+            sqlite_work.note(self._file, device, {LOST: b""})
             sqlite_work.tell_lost(self._file, work, lost, eviction.SET_ASIDE, self._now_ms())
         self._told.add(device)
         self._ledgers[device], self._owed[device] = work.ledger, work.counted

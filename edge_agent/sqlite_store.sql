@@ -43,6 +43,18 @@ ALTER TABLE boot ADD COLUMN mono_ms INTEGER NOT NULL DEFAULT 0; -- from there to
 PRAGMA user_version = 2;
 COMMIT;
 
+-- name: version_3
+-- What the agent must remember beside its messages: commands it took, settings it was given.
+BEGIN;
+CREATE TABLE note (
+    device TEXT NOT NULL,
+    name   TEXT NOT NULL,
+    value  BLOB NOT NULL,
+    PRIMARY KEY (device, name)
+) STRICT;
+PRAGMA user_version = 3;
+COMMIT;
+
 -- name: exclusive
 -- A second process is told so at once, and no shared memory file is needed.
 PRAGMA locking_mode = EXCLUSIVE
@@ -130,6 +142,16 @@ SELECT boot, birth FROM boot
 WHERE device = :device
   AND (no = :present OR EXISTS (SELECT 1 FROM message WHERE boot_no = boot.no))
 ORDER BY no
+
+-- name: notes
+SELECT name, value FROM note WHERE device = :device
+
+-- name: put_note
+INSERT INTO note (device, name, value) VALUES (:device, :name, :value)
+ON CONFLICT (device, name) DO UPDATE SET value = excluded.value
+
+-- name: forget_note
+DELETE FROM note WHERE device = :device AND name = :name
 
 -- name: candidates
 -- What may be given up of one boot within one rank, the oldest first.

@@ -14,7 +14,7 @@ from edge_agent.messages import Key, Rank, Stored, gap
 from foremend.wire import Up
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Generator, Iterable, Mapping, Sequence
 
     from edge_agent.eviction import Bounds
     from edge_agent.heldtime import Dating
@@ -34,6 +34,16 @@ def keep(file: SqliteFile, work: Work, drafts: Sequence[Draft]) -> None:
     file.run_many("put_message", [work.number(draft) for draft in drafts])
     present = work.ledger.present
     file.run("put_next_seq", {"boot_no": present.no, "next_seq": present.next_seq})
+
+
+def note(file: SqliteFile, device: str, notes: Mapping[str, bytes | None]) -> None:
+    """Remember and forget."""
+    for name, value in notes.items():
+        row = {"device": device, "name": name}
+        if value is None:
+            file.run("forget_note", row)
+        else:
+            file.run("put_note", row | {"value": value})
 
 
 def pending(file: SqliteFile, ledger: Ledger, start: Key, limit: int) -> list[Stored]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from edge_agent import eviction, heldtime
 from edge_agent.eviction import Bounds, Candidate
@@ -17,13 +17,19 @@ if TYPE_CHECKING:
     from foremend.clock import NowMs
 
 
+LOST: Final = "lost"
+"""The note that earlier notes were lost with a damaged file."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Append:
-    """Drafts of one device, to be kept in this order and all or none."""
+    """Drafts and notes of one device, to be kept in this order and all or none."""
 
     device: str
     bounds: Bounds
     drafts: tuple[Draft, ...]
+    notes: Mapping[str, bytes | None] = field(default_factory=dict)
+    """What the agent must remember, by name; None forgets."""
 
 
 class Store(Protocol):
@@ -39,6 +45,9 @@ class Store(Protocol):
 
     def commit(self, appends: Sequence[Append]) -> Mapping[str, Change]:
         """Keep drafts durably, numbered and encoded; evict what exceeds a device's bounds."""
+
+    def notes(self, device: str) -> dict[str, bytes]:
+        """Give what was noted and not forgotten; `LOST` is among it after a damaged file."""
 
     def pending(self, device: str, after: Key | None, limit: int) -> list[Stored]:
         """Give kept messages in the order of their keys, past `after`; none of an undated boot."""
@@ -77,6 +86,7 @@ class _Device:
     present: str = ""
     next_seq: int = 0
     kept: dict[Key, _Kept] = field(default_factory=dict)
+    notes: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def depth(self) -> Depth:
@@ -114,6 +124,10 @@ class MemoryStore:
             before = changes.get(append.device, Change(depth=Depth()))
             changes[append.device] = self._keep(append, before)
         return changes
+
+    def notes(self, device: str) -> dict[str, bytes]:
+        """Give what was noted and not forgotten."""
+        return dict(self._devices.setdefault(device, _Device()).notes)
 
     def pending(self, device: str, after: Key | None, limit: int) -> list[Stored]:
         """Give kept messages in the order of their keys, past `after`; none of an undated boot."""
@@ -171,6 +185,8 @@ class MemoryStore:
         state = self._devices[append.device]
         for draft in append.drafts:
             _number(state, draft)
+        for name, value in append.notes.items():
+            _remember(state, name, value)
         gaps, evicted_frames = self._evict(state, append.bounds)
         return replace(
             before,
@@ -219,6 +235,13 @@ def _number(state: _Device, draft: Draft) -> None:
     payload = draft.encode(state.present, key.seq)
     state.kept[key] = _Kept(key=key, boot=state.present, draft=draft, payload=payload)
     state.next_seq += 1
+
+
+def _remember(state: _Device, name: str, value: bytes | None) -> None:
+    if value is None:
+        state.notes.pop(name, None)
+    else:
+        state.notes[name] = value
 
 
 def _date(one: _Kept, dating: Dating) -> None:

@@ -220,3 +220,20 @@ async def test_moved_tells_of_commits_and_settlements(outbox: DeviceOutbox) -> N
     await outbox.moved()
 
     assert (outbox.load.uncommitted, outbox.load.unsettled) == (0, 1)
+
+
+async def test_a_note_is_kept_with_the_drafts_beside_it(outbox: DeviceOutbox) -> None:
+    await outbox.append(event(), notes={"counter": b"7", "passing": b"x"})
+    await outbox.append(notes={"counter": b"8", "passing": None})
+
+    assert await outbox.notes() == {"counter": b"8"}
+    assert len(await outbox.pending(None, 10)) == 1
+
+
+async def test_each_device_has_its_own_notes(file: OutboxFile, outbox: DeviceOutbox) -> None:
+    other = file.device("d2")
+    await other.begin("boot1", b"birth2")
+
+    await outbox.append(notes={"counter": b"7"})
+
+    assert await other.notes() == {}
