@@ -12,7 +12,7 @@ import math
 import zlib
 from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -246,6 +246,7 @@ class Command(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The body of a command; the agent obeys the stricter of `interlock` and its own."""
 
     id: Id
+    tenant: Id
     device: Id
     counter: Natural
     """Rises with each command to the device; the agent refuses what it has passed."""
@@ -255,6 +256,18 @@ class Command(Struct, frozen=True, kw_only=True, omit_defaults=True):
     args: Details = {}
     interlock: tuple[Annotated[int, Meta(ge=0, le=32767)], ...] = ()
     """Phases in which it may run; empty means any that the agent itself allows."""
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """The body of a configuration: how the device should be set."""
+
+    tenant: Id
+    device: Id
+    version: Natural
+    """Rises with each change; the agent heeds none that it has passed."""
+    issued_ms: Instant
+    desired: Details
+    """Setting -> value; what it does not name is set as at the start."""
 
 
 UpMessage = Birth | Data | Event | Status | Result
@@ -377,6 +390,49 @@ _CHECKS: Final = {
 def schema_hash(channels: tuple[Channel, ...]) -> str:
     """Give the name of a list of channels: order, names, units and components all count."""
     return hashlib.blake2b(_JSON.encode(channels), digest_size=12).hexdigest()
+
+
+def decode_signed(payload: bytes) -> Signed:
+    """Decode the envelope of a command or configuration; its body stays bytes until it is verified.
+
+    Raises:
+        MalformedMessage: too large, or not such an envelope.
+    """
+    if len(payload) > MAX_PAYLOAD:
+        raise MalformedMessage("too_large", f"{len(payload)} bytes, at most {MAX_PAYLOAD}")
+    return _decoded(payload, Signed)
+
+
+def decode_command(body: bytes) -> Command:
+    """Decode the verified body of a command.
+
+    Raises:
+        MalformedMessage: not a command.
+    """
+    return _decoded(body, Command)
+
+
+def decode_config(body: bytes) -> Config:
+    """Decode the verified body of a configuration.
+
+    Raises:
+        MalformedMessage: not a configuration.
+    """
+    return _decoded(body, Config)
+
+
+S = TypeVar("S", bound=Struct)
+
+
+def _decoded(payload: bytes, kind: type[S]) -> S:
+    try:
+        return msgspec.json.decode(payload, type=kind)
+    except msgspec.ValidationError as error:
+        raise MalformedMessage("invalid", str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MalformedMessage("undecodable", str(error)) from error
+    except RecursionError as error:
+        raise MalformedMessage("too_deep", "nested too deeply") from error
 
 
 def decode_ack(payload: bytes) -> Ack:
