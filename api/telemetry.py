@@ -8,11 +8,13 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime, BaseModel
 
-from api import levels, scopes, series
+from api import export, levels, scopes, series
 from api.access import Reader, ServerDep
 from api.devices import Channel, DictConnection, Name, identify, phase_name
+from api.export import Format
 from api.levels import Choice, Known, Level, Plan
 from api.problems import BadRequest
 from api.scopes import Scope, WantedDep
@@ -132,6 +134,28 @@ def show_frames(
     with server.work(user) as connection:
         scope = scopes.resolve(connection, user, wanted)
         return read_frames(connection, scope, name, window_of(scope, start, to), points)
+
+
+@router.get("/{name}/export", response_class=StreamingResponse)
+def export_frames(
+    server: ServerDep,
+    user: Reader,
+    wanted: WantedDep,
+    name: Name,
+    start: Annotated[AwareDatetime | None, Query(alias="from", description="default: all")] = None,
+    to: Annotated[AwareDatetime | None, Query(description="default: all")] = None,
+    form: Annotated[Format, Query(alias="format")] = Format.CSV,
+) -> StreamingResponse:
+    """Give a device's frames as they are, as CSV or Parquet; the headings name the units."""
+    with server.work(user) as connection:
+        scope = scopes.resolve(connection, user, wanted)
+        device_id = identify(connection, scope, name)
+    parts = export.export(lambda: server.work(user), device_id, since=start, until=to, form=form)
+    return StreamingResponse(
+        parts,
+        media_type=form.media_type,
+        headers={"Content-Disposition": f'attachment; filename="{name}.{form.value}"'},
+    )
 
 
 @router.get("/{name}/marks")

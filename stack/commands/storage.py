@@ -57,6 +57,39 @@ def verify(
 
 
 @commands.command()
+def export(
+    device: Annotated[str, typer.Argument(help="the device's name")],
+    *,
+    out: Annotated[Path, typer.Option(help="the file to write")],
+    since: Since = None,
+    until: Until = None,
+    form: Annotated[str, typer.Option("--format", help="csv or parquet")] = "csv",
+    timeline: Annotated[str | None, typer.Option(help="where several have the name")] = None,
+    data_dir: DataDirOption = Path("var"),
+) -> None:
+    """Write one device's frames to a file, as they are; memory stays flat however many."""
+    from api.export import Format
+    from stack.keeping.exporting import Wanted
+    from stack.keeping.exporting import export as write
+    from stack.keeping.place import reached
+
+    if form not in {"csv", "parquet"}:
+        raise typer.BadParameter(f"{form!r} is neither csv nor parquet")
+    told = settings_of("export")
+    wanted = Wanted(
+        tenant=told.tenant,
+        device=device,
+        timeline=timeline,
+        since=_utc(since),
+        until=_utc(until),
+        form=Format(form),
+    )
+    with reached(told, data_dir) as url:
+        size = write(url, wanted, out, lambda line: typer.echo(line, err=True))
+    typer.echo(f"wrote {size:,} bytes to {out}")
+
+
+@commands.command()
 def backup(
     folder: Annotated[Path, typer.Argument(help="a new folder for the backup")],
     *,
