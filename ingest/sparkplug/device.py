@@ -106,7 +106,6 @@ class Device:
         """Say in the telemetry itself that from here on nothing is known."""
         if self.born:
             at_ms = max(now_ms, self.present.newest_ms + 1)
-            self.present.forget()
             self._data(self.live, [silence(at_ms, self.present.width)], out)
 
     def gap(self, reason: Reason, lost: int, now_ms: Millis, out: Outcome) -> None:

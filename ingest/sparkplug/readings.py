@@ -107,10 +107,6 @@ class Present:
     newest_ms: Millis = NEVER
 
     def __post_init__(self) -> None:
-        self.forget()
-
-    def forget(self) -> None:
-        """Hold nothing: after a death or a loss nobody knows what the channels hold."""
         self.held = [Reading(at=at, ts_ms=NEVER, value=None) for at in range(self.width)]
 
     def born(self, readings: Iterable[Reading], at_ms: Millis) -> Row:

@@ -56,6 +56,7 @@ class Base(MemoryStore):
             self.away -= 1
             raise Unavailable
         committed = super().commit(accepted, refused, now_ms)
+        assert not committed.duplicates
         if len(self.frames) >= self.ends_at:
             self.stop.set()
         return committed

@@ -102,6 +102,12 @@ def test_no_two_names_share_an_id(names):
     assert len({identifier(name) for name in names}) == len(names)
 
 
+def test_nobody_can_choose_a_name_whose_id_is_another_names():
+    stolen = identifier("a b")
+    assert stolen not in {identifier(stolen), identifier(stolen.replace("---", "/-"))}
+    assert stolen != identifier(stolen.replace("---", "-/"))
+
+
 @given(st.text(max_size=80))
 @example("spBv1.0/g/NBIRTH/n/d")
 @example("spBv1.0/g/DDATA/n")

@@ -93,13 +93,22 @@ def test_a_historical_value_stands_alone_in_its_own_stream_and_changes_nothing_l
     assert (after.boot, after.seq) == (live.boot, 1)
 
 
+def test_a_historical_value_is_never_live_however_young_it_is():
+    rehearsal = Rehearsal()
+    rehearsal.births()
+    rehearsal.data(2, told(1, 9.0, is_historical=True, timestamp=START + 100))
+    rehearsal.data(3, told(2, 6, timestamp=START + 200))
+    assert rehearsal.values == [(5, 20), (None, 9), (6, 20)]
+    assert rehearsal.qualities == [GOOD, STALE, GOOD]
+
+
 def test_a_live_value_told_late_changes_what_holds_only_if_it_is_the_newest_of_its_channel():
     rehearsal = Rehearsal()
     rehearsal.births()
     rehearsal.data(2, told(1, 30.0, timestamp=START + 50))
     rehearsal.data(3, told(2, 6, timestamp=START + 40), told(1, 29.0, timestamp=START + 40))
-    rehearsal.data(4, told(1, 31.0, timestamp=START + 60))
-    assert rehearsal.values[1:] == [(5, 30), (6, 29), (6, 31)]
+    rehearsal.data(4, told(2, 7, timestamp=START + 60))
+    assert rehearsal.values[1:] == [(5, 30), (6, 29), (7, 30)]
 
 
 def test_history_is_stored_under_its_own_times():
@@ -231,6 +240,10 @@ def test_the_numbers_of_a_gap_are_settled_and_recorded_as_lost():
     (ack,) = {t.ack.boot: t.ack for t in committed.told}.values()
     # The birth's frame, the frame that says nothing is known, the gap itself, and three lost.
     assert (ack.upto, ack.ranges) == (5, ())
+    rehearsal.out.accepted.clear()
+    rehearsal.wait(10_000)
+    assert states(rehearsal.said(wire.Status)) == ["offline"]
+    assert store.commit(rehearsal.out.accepted, (), rehearsal.now_ms).duplicates == 0
 
 
 def test_after_a_gap_new_births_begin_a_new_session():
@@ -256,6 +269,17 @@ def test_what_was_held_for_the_session_before_is_lost_and_what_was_sent_since_is
     rehearsal.data(2, told(1, 21.0), ts=START + 1_002)
     assert rehearsal.values == [(5, 20), (None, None), (5, 20), (5, 21), (5, 22)]
     assert [gap["reason"] for gap in rehearsal.gaps] == ["sequence_gap"]
+
+
+def test_a_devices_birth_may_come_before_its_edge_nodes_in_the_midst_of_another_session():
+    rehearsal = Rehearsal()
+    rehearsal.births()
+    rehearsal.data(2, told(1, 21.0))
+    rehearsal.hear("DBIRTH", payload(1, TEMP, LOAD, ts=START + 1_001), "pump")
+    rehearsal.data(2, told(1, 22.0), ts=START + 1_002)
+    rehearsal.node_birth(ts=START + 1_000, bd=1)
+    assert rehearsal.values == [(5, 20), (5, 21), (5, 20), (5, 22)]
+    assert not rehearsal.gaps
 
 
 def test_a_message_of_the_session_before_is_set_aside():
@@ -361,6 +385,8 @@ def test_who_does_not_answer_is_asked_ever_less_often_and_then_no_more():
         times += [second] * (len(rehearsal.asked) - asked)
     waits = [b - a for a, b in pairwise(times)]
     assert waits == [1, 2, 4, 8, 16, 32, 60]
+    rehearsal.data(9, told(1, 1.0))
+    assert len(rehearsal.asked) == len(times) + 1
 
 
 def test_only_devices_of_this_door_and_tenant_are_expected():
