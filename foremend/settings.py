@@ -53,6 +53,9 @@ class Settings(BaseSettings):
     gate_files: Path | None = Field(
         default=None, description="folder of Mosquitto's password and access files for devices"
     )
+    ingest_leased: bool = Field(
+        default=False, description="share the partitions among several ingest workers"
+    )
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8420, ge=0, le=65535)
     sparkplug: bool = Field(default=False, description="serve Sparkplug B edge nodes as well")

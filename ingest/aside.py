@@ -16,6 +16,7 @@ from foremend import wire
 from foremend.errors import Unavailable
 from foremend.log import get_logger
 from ingest.late import SectionLocked, section
+from ingest.leases import LeaseLost
 from ingest.metrics import METRICS
 from ingest.plan import boot_key
 
@@ -56,6 +57,8 @@ class LateLane:
     reply: Reply
     now_ms: NowMs
     monotonic: Callable[[], float] = time.monotonic
+    holds: Callable[[int], bool] = lambda _: True
+    """Whether this worker takes in a partition."""
     _shelves: dict[int, _Shelf] = field(default_factory=dict)
     _names: set[_Name] = field(default_factory=set)
     _size: int = 0
@@ -75,6 +78,8 @@ class LateLane:
             chosen = self._next()
             if chosen is not None:
                 self._settle(*chosen)
+        if self._store is not None:
+            self._store.close()
 
     def _take(self, one: Accepted) -> None:
         name, message = _name(one), one.message
@@ -105,6 +110,9 @@ class LateLane:
             if self._store is None:
                 self._store = self.open_store()
             committed = self._store.commit(some, (), self.now_ms())
+        except LeaseLost:
+            self._forget(number, [one for one in some if not self.holds(one.address.partition)])
+            return
         except Unavailable as error:
             self._put_off(number, error)
             return
@@ -114,7 +122,8 @@ class LateLane:
         self._forget(number, some)
 
     def _put_off(self, number: int, error: Unavailable) -> None:
-        if not isinstance(error, SectionLocked):
+        if not isinstance(error, SectionLocked) and self._store is not None:
+            self._store.close()
             self._store = None
         with self._changed:
             shelf = self._shelves[number]
@@ -125,11 +134,13 @@ class LateLane:
     def _forget(self, number: int, some: list[Accepted]) -> None:
         with self._changed:
             shelf = self._shelves[number]
-            shelf.again_s, shelf.not_before = AGAIN_S, self.monotonic()
-            for one in some:
-                shelf.waiting.popleft()
-                self._names.discard(_name(one))
-                self._size -= one.arrival.size
+            # A lease that the keeper does not miss yet is asked for again a little later.
+            shelf.not_before = self.monotonic() + (0 if some else AGAIN_S)
+            shelf.again_s = AGAIN_S
+            names = {_name(one) for one in some}
+            shelf.waiting = deque(one for one in shelf.waiting if _name(one) not in names)
+            self._names -= names
+            self._size -= sum(one.arrival.size for one in some)
             if not shelf.waiting:
                 del self._shelves[number]
 

@@ -13,6 +13,7 @@ from foremend.values import TimelineKind
 from ingest import acks, frames, rows, seqset
 from ingest.introduce import introduce, many, scalar
 from ingest.late import Lane, live_since, sections
+from ingest.leases import LeaseLost
 from ingest.plan import (
     KnownBoot,
     KnownSchema,
@@ -38,12 +39,6 @@ _SQL: Final = Queries.load("ingest", "ingest.sql")
 Slot = tuple[int, int]
 _LIVE: Final = str(TimelineKind.LIVE.value)
 """The timeline whose clock is the wall."""
-
-
-class LeaseLost(ForemendError):
-    """Another worker has taken over some of these partitions; nothing of this was stored."""
-
-    remedy = Remedy.REJECT
 
 
 class Overtaken(ForemendError):

@@ -59,6 +59,9 @@ class MemoryStore:
     def rest(self) -> None:
         """Have nothing that waits."""
 
+    def close(self) -> None:
+        """Hold nothing."""
+
     def _commit(
         self, accepted: Sequence[Accepted], refused: Sequence[Refused], now_ms: Millis
     ) -> Committed:

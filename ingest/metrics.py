@@ -40,6 +40,7 @@ class Metrics:
         self.in_flight_bytes = Gauge(
             "foremend_ingest_in_flight_bytes", "Bytes received and not settled"
         )
+        self.partitions = Gauge("foremend_ingest_partitions", "Partitions that are taken in")
         self.lag_seconds = Gauge(
             "foremend_ingest_lag_seconds",
             "From taking the newest frame of the last commit to its commit, on live timelines",

@@ -18,7 +18,7 @@ from ingest.line import HungUp, Line, dial, refused
 from ingest.metrics import METRICS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from foremend.settings import Settings
     from ingest.acks import Told
@@ -43,6 +43,18 @@ def _topic(encoded: bytes) -> str:
 @lru_cache(TOPICS_REMEMBERED)
 def _ack_topic(address: wire.Address) -> bytes:
     return address.down(wire.Down.ACK).encode()
+
+
+def forget_sessions(settings: Settings, names: Iterable[str]) -> None:
+    """End sessions of another way to share the work, lest the broker keep everything for them."""
+    for name in names:
+        try:
+            line = dial(settings, name, keepalive_s=KEEPALIVE_S, clean=True)
+            line.send(packets.DISCONNECT)
+            line.flush(2.0)
+            line.close()
+        except (Unavailable, OSError) as error:
+            _log.info("an old session may be left at the broker", name=name, error=str(error))
 
 
 class Subscriber:
@@ -83,6 +95,14 @@ class Subscriber:
         self._dial()
         self._thread.start()
 
+    def begin(self) -> None:
+        """Connect as soon as the broker is there; never waits."""
+        self._thread.start()
+
+    def present(self) -> bool:
+        """Whether the broker hears us."""
+        return self._line is not None
+
     def stop(self) -> None:
         """Leave the broker in good order, after what was said is sent."""
         self._stopped.set()
@@ -104,6 +124,10 @@ class Subscriber:
         said = [packets.publish(_ack_topic(t.address), wire.encode(t.ack)) for t in told]
         if not line.send(b"".join(said)):
             METRICS.acks_dropped.inc(len(said))
+
+    def retire(self) -> None:
+        """Leave the broker soon; never waits."""
+        self._stopped.set()
 
     def _serve(self) -> None:
         pause_s = 0.1

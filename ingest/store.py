@@ -12,7 +12,7 @@ from psycopg.conninfo import make_conninfo
 from foremend import wire
 from foremend.db import EVERY_TENANT, Queries, transaction
 from foremend.errors import Unavailable
-from ingest.batch import Batch, Committed, LeaseLost, Overtaken, Terms, make_room, touch_devices
+from ingest.batch import Batch, Committed, Overtaken, Terms, make_room, touch_devices
 from ingest.bisect import sift
 from ingest.intake import refuse
 from ingest.known import Known
@@ -41,8 +41,6 @@ POISON: Final = (
 that turned read-only, would befall any message: it is waited out, and nothing is refused for it."""
 UNSTORABLE: Final = "unstorable"
 _SQL: Final = Queries.load("ingest", "ingest.sql")
-
-__all__ = ["Committed", "LeaseLost", "PostgresStore"]
 
 
 @dataclass(slots=True)
@@ -94,6 +92,10 @@ class PostgresStore:
         except psycopg.Error as error:
             raise Unavailable(f"the database cannot store now: {error}") from error
         self._known.told({}, due, self.monotonic())
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
 
     def _commit(
         self, accepted: Sequence[Accepted], refused: Sequence[Refused], now_ms: Millis

@@ -12,6 +12,7 @@ from foremend.log import get_logger
 from ingest.inbox import Inbox
 from ingest.intake import Accepted, Arrival, Refused, read
 from ingest.late import SectionLocked
+from ingest.leases import LeaseLost
 from ingest.metrics import METRICS
 from ingest.telling import Teller
 
@@ -43,6 +44,9 @@ class Store(Protocol):
 
     def rest(self) -> None:
         """Do what may wait until nothing arrives; raises Unavailable likewise."""
+
+    def close(self) -> None:
+        """Let go of what it holds; it is not used again."""
 
 
 class Reply(Protocol):
@@ -92,6 +96,8 @@ class Worker:
     aside: Aside = field(default_factory=Nowhere)
     pause: Callable[[float], None] = time.sleep
     monotonic: Callable[[], float] = time.monotonic
+    holds: Callable[[int], bool] = lambda _: True
+    """Whether this worker takes in a partition."""
     _teller: Teller = field(default_factory=Teller)
     _store: Store | None = None
     _gather_s: float = 0.0
@@ -107,6 +113,8 @@ class Worker:
                 self._rest()
             self.reply.tell(self._teller.due(self.monotonic()))
         self.reply.tell(self._teller.rest())
+        self._rest()
+        self._drop()
 
     def _settle(self, arrivals: list[Arrival], stop: threading.Event) -> None:
         outcomes = [read(arrival) for arrival in arrivals]
@@ -131,13 +139,17 @@ class Worker:
         while True:
             try:
                 return self._commit(accepted, refused)
+            except LeaseLost:
+                # Theirs are delivered to whoever has them now. The keeper may learn of it after us.
+                accepted = [a for a in accepted if self.holds(a.address.partition)]
+                self.pause(FIRST_PAUSE_S)
             except Unavailable as error:
                 METRICS.outages.inc()
                 if stop.is_set():
                     return None
                 if isinstance(error, SectionLocked):
                     continue
-                self._store = None
+                self._drop()
                 _log.warning("waiting for the database", error=str(error), pause_s=pause_s)
                 self.pause(pause_s * random.uniform(0.5, 1))  # noqa: S311 - jitter
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
@@ -158,4 +170,9 @@ class Worker:
         try:
             self._store.rest()
         except Unavailable:
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._store is not None:
+            self._store.close()
             self._store = None

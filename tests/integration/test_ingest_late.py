@@ -168,5 +168,8 @@ def test_late_rows_keep_the_order_of_the_log_and_its_positions_without_holes(
     assert log[0] == (1, "birth")
     assert owner.execute("SELECT got::text FROM receipt").fetchone() == ("{[0,12)}",)
     # Each frame's batch stands in the log once.
-    missing = "SELECT count(*) FROM frame f WHERE NOT EXISTS (SELECT FROM input_log l WHERE l.batch_id = f.batch_id)"
+    missing = """
+        SELECT count(*) FROM frame f
+        WHERE NOT EXISTS (SELECT FROM input_log l WHERE l.batch_id = f.batch_id)
+    """
     assert owner.execute(missing.encode()).fetchone() == (0,)
