@@ -85,8 +85,12 @@ def date(kind: Up, payload: bytes, dating: Dating) -> bytes:
 
 def introduce(held: HeldBoot, dating: Dating) -> bytes:
     """Give the final bytes of a held boot's birth; a guessed one stays marked as held."""
+    try:
+        birth = wire.decode_up(Up.BIRTH, held.birth)
+    except MalformedMessage:
+        return held.birth
     birth = msgspec.structs.replace(
-        wire.decode_up(Up.BIRTH, held.birth),
+        birth,
         boot_ms=held.begun.mono_ms + dating.offset_ms,
         clock="trusted" if dating.exact else "held",
     )
