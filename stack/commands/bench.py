@@ -49,3 +49,21 @@ def bench_agent(
         return
     for name, figure in found.items():
         typer.echo(f"{name}: {figure}")
+
+
+@bench.command(name="reconnect")
+def bench_reconnect(
+    *,
+    devices: Annotated[int, typer.Option(min=1, help="idle clients")] = 8000,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure how soon a fleet is back after a kill -9 of its broker."""
+    from stack.bench.reconnect import measure
+
+    found = measure(devices)
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        for name, figure in found.items():
+            typer.echo(f"{name}: {figure}")
+    raise typer.Exit(0 if found["all_back"] else 1)
