@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 from foremend.errors import MalformedMessage
 from ingest.sparkplug import payload, topics
 from ingest.sparkplug.naming import original
-from ingest.sparkplug.node import EdgeNode, Heard, Ownership
+from ingest.sparkplug.node import EdgeNode
 from ingest.sparkplug.outcome import Reason, Tally
+from ingest.sparkplug.session import Heard, Ownership
 from ingest.sparkplug.topics import Node
 
 if TYPE_CHECKING:
