@@ -20,6 +20,7 @@ from foremend.values import Timeline, TimelineKind
 
 if TYPE_CHECKING:
     from edge_agent.config import AgentConfig
+    from edge_agent.downlink import Downlink
     from edge_agent.link import Connector
     from edge_agent.outbox import DeviceOutbox
     from edge_agent.source import Source
@@ -73,7 +74,8 @@ class Agent:
         sampling: SamplingConfig | None = None,
         time: Timekeeper | None = None,
     ) -> None:
-        self._sampler = Sampler(sampling or SamplingConfig(), source.describe())
+        sampling = sampling or SamplingConfig()
+        self._sampler = Sampler(sampling, source.describe())
         live = Timeline.parse(config.timeline).kind is TimelineKind.LIVE
         self._time = time or timekeeper(live=live, clock=clock, patience_s=config.clock_patience_s)
         self.session: Final = Session(
@@ -109,6 +111,22 @@ class Agent:
             kept=self._publisher.wake,
             dated=self._publisher.dated,
         )
+        self._downlink: Downlink | None = None
+        if config.command_keys:
+            # Only who obeys somebody needs to check signatures; the library weighs some 10 MiB.
+            from edge_agent.downlink_host import Host, downlink_of  # noqa: PLC0415 - see above
+
+            self._downlink = downlink_of(
+                config,
+                Host(config.address, source, self._intake, self._time, clock),
+                source=source,
+                sampling=sampling,
+                outbox=outbox,
+                publisher=self._publisher,
+                burst=self.burst,
+                live=live,
+            )
+            self._publisher.told = self._downlink.hear
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop; what was taken in is on the disk by the end.
@@ -124,9 +142,13 @@ class Agent:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._intake.run(), name=f"{device} takes in")
             group.create_task(self._publisher.run(stop), name=f"{device} publishes")
-            watch = group.create_task(self._watch_clock(), name=f"{device} watches the clock")
+            sides = [group.create_task(self._watch_clock(), name=f"{device} watches the clock")]
+            if self._downlink is not None:
+                obeying = self._downlink.run()
+                sides.append(group.create_task(obeying, name=f"{device} obeys"))
             await stop.wait()
-            watch.cancel()
+            for side in sides:
+                side.cancel()
             await self._intake.close()
 
     def burst(self, channel: str | None, seconds: float) -> None:
@@ -135,7 +157,7 @@ class Agent:
         Raises:
             NotFound: the device has no such channel.
         """
-        self._sampler.burst(channel, seconds)
+        self._intake.sampler.burst(channel, seconds)
 
     async def _watch_clock(self) -> None:
         """Look at the clock although nothing is read: what is held waits for it to be trusted."""

@@ -58,6 +58,8 @@ class AgentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Messages beyond which a source that can wait is made to."""
     first_resend_s: Seconds = 30.0
     """A message without our acknowledgement is sent again after this, then twice as long, ..."""
+    command_keys: tuple[str, ...] = ()
+    """PEM of each Ed25519 public key whose commands are obeyed; without any, nobody's are."""
     outbox_bytes: Annotated[int, Meta(ge=4096)] = 64 * 1024**2
     outbox_age_s: Seconds | None = None
     """What was read longer ago is given up, and a gap told; without it, only bytes are bounded."""

@@ -100,7 +100,7 @@ def put_private(path: Path, content: bytes) -> None:
 
 
 def equipped(config: AgentConfig, known: Credentials) -> AgentConfig:
-    """Give the configuration with what the enrolment told; a broker that it names itself stays."""
+    """Give the configuration with what the enrolment told; what it names itself stays."""
     told = config.broker
     if told == BrokerConfig():
         told = BrokerConfig(
@@ -108,4 +108,5 @@ def equipped(config: AgentConfig, known: Credentials) -> AgentConfig:
             port=known.broker.port,
             tls=TlsConfig() if known.broker.tls else None,
         )
-    return msgspec.structs.replace(config, broker=told)
+    keys = config.command_keys or known.command_keys
+    return msgspec.structs.replace(config, broker=told, command_keys=keys)

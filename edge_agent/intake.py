@@ -11,6 +11,7 @@ from edge_agent.framing import Framer, event_draft
 from edge_agent.policy import IntakeAction
 from edge_agent.source import Frame, Happening
 from foremend import wire
+from foremend.errors import ConfigurationError
 from foremend.values import Quality
 
 if TYPE_CHECKING:
@@ -63,8 +64,10 @@ class Intake:
         dated: Callable[[], None],
     ) -> None:
         description = sampler.description
+        self.phase = 0
+        """What the device was doing at the last frame that was read."""
+        self.sampler = sampler
         self._source = source
-        self._sampler = sampler
         self._time = time
         self._outbox = outbox
         self._kept = kept
@@ -91,7 +94,7 @@ class Intake:
                 await self._outbox.moved()
         if self._ageing is not None:
             self._ageing.cancel()
-        self._put(self._drafts(*self._sampler.flush()))
+        self._put(self._drafts(*self.sampler.flush()))
         await self.seal()
 
     async def close(self) -> None:
@@ -113,9 +116,20 @@ class Intake:
         if step is not None or held is not self._time.held:
             await self._turn(step, dated=held and not self._time.held)
 
+    def resample(self, sampler: Sampler) -> None:
+        """Sample otherwise from now on.
+
+        Raises:
+            ConfigurationError: the device would have other channels, which its birth did not name.
+        """
+        if sampler.description != self.sampler.description:
+            raise ConfigurationError("other statistics need a start of the agent")
+        self._put(self._drafts(*self.sampler.flush()))
+        self.sampler = sampler
+
     async def _turn(self, step: Step | None, *, dated: bool) -> None:
         """End what counts by the old clock, and begin with the new one."""
-        kept = self._put([*self._drafts(*self._sampler.restart()), *self._framer.seal()])
+        kept = self._put([*self._drafts(*self.sampler.restart()), *self._framer.seal()])
         self._framer.undated = self._time.held
         if step is not None:
             # What is dated exactly all the same is not doubted.
@@ -131,7 +145,8 @@ class Intake:
         await self.look()
         match item:
             case Frame():
-                drafts = self._drafts(*self._sampler.take(self._placed(item)))
+                self.phase = item.phase
+                drafts = self._drafts(*self.sampler.take(self._placed(item)))
             case Happening():
                 drafts = self._drafts(replace(item, ts_ms=self._time.place(item.ts_ms)))
             case _:

@@ -79,6 +79,8 @@ class Publisher:
         order: Order = Order.OLDEST_FIRST,
     ) -> None:
         self.traffic: Final = Traffic()
+        self.told: Callable[[Down, bytes], None] | None = None
+        """Takes commands and configurations; without it they go unheard."""
         self._address = address
         self._boot = boot
         self._outbox = outbox
@@ -217,6 +219,10 @@ class Publisher:
         async for heard in link.heard():
             if heard.topic == self._address.down(Down.ACK):
                 await self._acknowledged(link, heard)
+            elif self.told is not None:
+                for kind in (Down.COMMAND, Down.CONFIG):
+                    if heard.topic == self._address.down(kind):
+                        self.told(kind, heard.payload)
 
     async def _acknowledged(self, link: Link, heard: Heard) -> None:
         try:
