@@ -15,11 +15,16 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 import psutil
+from pydantic import SecretStr
 
 from foremend import ready
 from foremend.db import bootstrap, connect, storage
 from foremend.errors import ForemendError
+from foremend.settings import Settings
+from ingest.app import ALONE
+from ingest.mqtt import forget_sessions
 from stack.bench.load import CHANNELS, Course
+from stack.bench.pipes import PIPE
 from stack.embedded.broker import EmbeddedBroker
 from stack.embedded.datadir import DataDir, open_data_dir
 from stack.embedded.postgres import EmbeddedPostgres
@@ -28,6 +33,8 @@ from stack.embedded.server import serving
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+NAIVE_WINDOW: Final = 1000
+"""Enough to keep it busy, and few enough to be through with them in the end."""
 READY_S: Final = 30.0
 OURS: Final = ("-m", "stack", "ingest")
 
@@ -82,10 +89,12 @@ class _Servers:
         bootstrap.migrate(f"postgresql://{bootstrap.OWNER}:{owner}@{address}")
         return f"postgresql://{bootstrap.APP}:{app}@{address}"
 
-    def measure(self, argv: tuple[str, ...], url: str, *, acks: bool, rate: float = 0) -> Measured:
+    def measure(
+        self, argv: tuple[str, ...], url: str, *, acks: bool, rate: float = 0, window: int = 0
+    ) -> Measured:
         """Run one pipe under one load."""
         with self._pipe(argv, url) as pipe:
-            return self._load(pipe, acks=acks, rate=rate)
+            return self._load(pipe, acks=acks, rate=rate, window=window or self.options.window)
 
     @contextmanager
     def _pipe(self, argv: tuple[str, ...], url: str) -> Iterator[psutil.Process]:
@@ -109,8 +118,18 @@ class _Servers:
         finally:
             process.terminate()
             process.wait(20)
+            # Or else the broker would keep for it what is meant for the next pipe.
+            forget_sessions(self._login(), [ALONE, PIPE])
 
-    def _load(self, pipe: psutil.Process, *, acks: bool, rate: float) -> Measured:
+    def _login(self) -> Settings:
+        return Settings(
+            broker_host=self.broker.host,
+            broker_port=self.broker.port,
+            broker_user=self.broker.services.user,
+            broker_password=SecretStr(self.broker.services.password),
+        )
+
+    def _load(self, pipe: psutil.Process, *, acks: bool, rate: float, window: int) -> Measured:
         course = Course(
             host=self.broker.host,
             port=self.broker.port,
@@ -118,7 +137,7 @@ class _Servers:
             password=self.broker.services.password,
             devices=self.options.devices,
             rate=rate,
-            window=self.options.window,
+            window=window,
             warmup_s=self.options.warmup_s,
             seconds=self.options.seconds,
             acks=acks,
@@ -159,12 +178,12 @@ def bench(options: Options, tell: Callable[[str], None]) -> dict[str, Any]:
 
 
 def _figures(servers: _Servers, tell: Callable[[str], None]) -> dict[str, Any]:
-    def pipe(name: str) -> Measured:
+    def pipe(name: str, window: int = 0) -> Measured:
         argv, url = ("-m", "stack.bench.pipes", name), servers.database(f"{name}_{next(numbers)}")
-        return servers.measure(argv, url, acks=False)
+        return servers.measure(argv, url, acks=False, window=window)
 
     numbers = iter(range(1000))
-    naive = pipe("naive")
+    naive = pipe("naive", NAIVE_WINDOW)
     tell(f"naive: {_line(naive)}")
     bares, ours = [], []
     for _ in range(servers.options.rounds):

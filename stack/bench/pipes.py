@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from foremend.settings import Settings
 
+PIPE: Final = "bench-pipe"
+"""The broker's session of a pipe."""
 BATCH: Final = 4000
 GATHER_S: Final = 0.02
 _SQL: Final = Queries.load("stack.bench", "bench.sql")
@@ -108,7 +110,7 @@ class Pipe:
     def _connect(self) -> paho.Client:
         client = paho.Client(
             CallbackAPIVersion.VERSION2,
-            client_id="bench-pipe",
+            client_id=PIPE,
             clean_session=False,
             manual_ack=True,
         )

@@ -51,6 +51,27 @@ def bench_agent(
         typer.echo(f"{name}: {figure}")
 
 
+@bench.command(name="ingest")
+def bench_ingest(
+    *,
+    devices: Annotated[int, typer.Option(help="that speak")] = 2000,
+    seconds: Annotated[float, typer.Option(help="of measuring, each time")] = 8.0,
+    rounds: Annotated[int, typer.Option(help="of ingest and bare pipe in turn")] = 2,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure ingest over throw-away servers, against a bare pipe and a naive one."""
+    from stack.bench.ingest import Options
+    from stack.bench.ingest import bench as measure
+
+    options = Options(devices=devices, seconds=seconds, rounds=rounds)
+    found = measure(options, lambda line: typer.echo(line, err=as_json))
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    for name, figure in found.items():
+        typer.echo(f"{name}: {figure}")
+
+
 @bench.command(name="reconnect")
 def bench_reconnect(
     *,
