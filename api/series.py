@@ -55,11 +55,11 @@ def aligned(
         for channel in schemas[schema_id]:
             order[channel["name"], channel["unit"]] = channel
     spaced = with_holes(slots)
-    places = {
-        schema_id: {(c["name"], c["unit"]): i for i, c in enumerate(channels)}
-        for schema_id, channels in schemas.items()
-    }
-    return spaced, [_series(key, channel, spaced, places) for key, channel in order.items()]
+    table = _table(spaced, schemas, list(order))
+    return spaced, [
+        Series(channel=channel, lo=lo, mid=mid, hi=hi)
+        for channel, (lo, mid, hi) in zip(order.values(), table, strict=True)
+    ]
 
 
 def with_holes(slots: Sequence[Slot]) -> list[Slot | None]:
@@ -84,24 +84,42 @@ def times_of(spaced: Sequence[Slot | None]) -> list[int]:
     return times
 
 
-def _series(
-    key: tuple[str, str],
-    channel: dict[str, Any],
+def _table(
     spaced: Sequence[Slot | None],
-    places: dict[int, dict[tuple[str, str], int]],
-) -> Series:
-    columns: tuple[list[float | None], ...] = ([], [], [])
-    for slot in spaced:
-        place = places[slot.schema_id].get(key) if slot else None
-        for column, values in zip(
-            columns, (slot.lo, slot.mid, slot.hi) if slot else ((), (), ()), strict=True
-        ):
-            known = place is not None and place < len(values)
-            column.append(_short(values[place]) if known and place is not None else None)
-    lo, mid, hi = columns
-    return Series(channel=channel, lo=lo, mid=mid, hi=hi)
+    schemas: dict[int, list[dict[str, Any]]],
+    order: Sequence[tuple[str, str]],
+) -> list[list[list[float | None]]]:
+    """Give [channels][lo, mid, hi][slots], None where nothing was read."""
+    table = np.full((len(order), 3, len(spaced)), np.nan)
+    for schema_id, channels in schemas.items():
+        at = [i for i, slot in enumerate(spaced) if slot and slot.schema_id == schema_id]
+        rows = [order.index((c["name"], c["unit"])) for c in channels]
+        for kind, name in enumerate(("lo", "mid", "hi")):
+            told = [_padded(getattr(spaced[i], name), len(rows)) for i in at]
+            values = np.array(told, dtype=np.float64).reshape(len(at), len(rows))
+            table[np.ix_(rows, [kind], at)] = values.T[:, None, :]
+    return _unknown_as_none(_short(table))
 
 
-def _short(value: float | None) -> float | None:
+def _padded(values: Sequence[float | None], width: int) -> Sequence[float | None]:
+    """Give exactly the values that a schema names; what a frame has not is unknown."""
+    short = width - len(values)
+    return values[:width] if short <= 0 else [*values, *[None] * short]
+
+
+def _unknown_as_none(values: Floats) -> list[Any]:
+    told = values.astype(object)
+    told[np.isnan(values)] = None
+    found: list[Any] = told.tolist()
+    return found
+
+
+def _short(values: Floats) -> Floats:
     """Cut to six significant digits: more than any sensor has, and half the bytes."""
-    return None if value is None else float(f"{value:.6g}")
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
+        size = np.floor(np.log10(np.abs(values)))
+        size = np.where(np.isfinite(size), np.clip(size, -300, 300), 0)
+        # Powers of ten are exact up to the 22nd alone, so small and large ones go separate ways.
+        up, down = 10.0 ** np.maximum(5 - size, 0), 10.0 ** np.maximum(size - 5, 0)
+        cut: Floats = np.round(values / down * up) / up * down
+    return cut

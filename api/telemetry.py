@@ -235,7 +235,7 @@ def read_slots(connection: DictConnection, device_id: int, plan: Plan) -> list[S
         "hours_to": to_datetime(plan.hours_to),
         "minutes_to": to_datetime(plan.minutes_to),
     }
-    return [Slot(**row) for row in connection.execute(_SQL["frames"], key)]
+    return [Slot(**row) for row in connection.execute(_SQL["frames"], key, binary=True)]
 
 
 def read_marks(

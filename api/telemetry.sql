@@ -41,17 +41,14 @@ WITH rollup AS MATERIALIZED (
     FROM part
     GROUP BY schema_id, slot
 ), reading AS (
-    SELECT schema_id, slot, place, sum(c) AS n, min(l) AS lo, sum(v / 16777216 * c) AS total, max(h) AS hi
+    SELECT schema_id, slot, place, c AS n, l AS lo, v / 16777216 * c AS total, h AS hi
     FROM rollup, unnest(n, lo, mean, hi) WITH ORDINALITY AS row (c, l, v, h, place)
-    GROUP BY schema_id, slot, place
     UNION ALL
-    SELECT schema_id, slot, place, count(v), min(v), sum(v / 16777216), max(v)
+    SELECT schema_id, slot, place, CASE WHEN v IS NULL THEN 0 ELSE 1 END, v, v / 16777216, v
     FROM raw, unnest(vals) WITH ORDINALITY AS row (v, place)
-    GROUP BY schema_id, slot, place
 ), channel AS (
     SELECT schema_id, slot, place, min(lo) AS lo, max(hi) AS hi,
-           least(greatest(sum(total) / nullif(sum(n), 0)::float8, min(lo) / 16777216), max(hi) / 16777216)
-           * 16777216 AS mid
+           least(greatest(sum(total) / nullif(sum(n), 0), min(lo) / 16777216), max(hi) / 16777216) * 16777216 AS mid
     FROM reading
     GROUP BY schema_id, slot, place
 )

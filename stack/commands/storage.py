@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import msgspec
 import typer
 
+from stack.commands.bench import bench
 from stack.commands.terms import DataDirOption, JsonOption, serve, settings_of
 
 if TYPE_CHECKING:
@@ -130,6 +132,44 @@ def restore(
     else:
         made = keeping.restore(folder.absolute(), into or "", tell)
     _tell_manifest("restored, and every table is what it was", made, as_json=as_json)
+
+
+@bench.command(name="read")
+def bench_read(
+    *,
+    days: Annotated[int, typer.Option(help="of one device with 10 channels at 1 Hz")] = 30,
+    points: Annotated[int, typer.Option(help="at most so many points a chart")] = 1500,
+    reads: Annotated[int, typer.Option(help="of each zoom level")] = 20,
+    folder: Annotated[
+        Path | None, typer.Option("--dir", help="on the disk to measure; a temporary one else")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure charts at each zoom level on a throw-away database, beside reading the frames."""
+    from stack.bench.read import Course, measure
+    from stack.embedded.datadir import open_data_dir
+    from stack.embedded.postgres import EmbeddedPostgres
+    from stack.embedded.server import serving
+    from stack.site import prepare_database
+
+    with (
+        tempfile.TemporaryDirectory(dir=folder) as place,
+        open_data_dir(Path(place) / "var") as home,
+        serving(EmbeddedPostgres(home)) as server,
+    ):
+        site = prepare_database(home, server, "demo")
+        course = Course(days=days, points=points, reads=reads)
+        found = measure(
+            (site.owner_url, site.app_url), course, lambda line: typer.echo(line, err=True)
+        )
+    for name, level in found["levels"].items():
+        typer.echo(
+            f"{name:>6}: {level['p50_ms']} ms, p95 {level['p95_ms']} ms from {level['level']}"
+            f" ({level['points']} points); frames alone {level['ratio_raw']} times as long",
+            err=as_json,
+        )
+    if as_json:
+        typer.echo(json.dumps(found))
 
 
 def _tell_manifest(done: str, made: Manifest, *, as_json: bool) -> None:

@@ -65,7 +65,8 @@ def url(new_migrated) -> str:
         )  # fmt: skip
         log.device("printer-03")
         log.run(
-            "INSERT INTO device (tenant, timeline, name, partition) VALUES ('other', 'sim:test', 'theirs', 1)"
+            "INSERT INTO device (tenant, timeline, name, partition)"
+            " VALUES ('other', 'sim:test', 'theirs', 1)"
         )
     return url
 

@@ -50,6 +50,11 @@ def test_what_was_not_read_stays_unknown():
     assert temp.mid == [None, None]
 
 
+def test_a_narrower_frame_hides_nothing_of_the_others():
+    _, (temp, fan) = aligned([slot(0, (1.0, 5.0)), slot(10, (2.0,))], {1: [TEMP, FAN]})
+    assert (temp.mid, fan.mid) == ([1.0, 2.0], [5.0, None])
+
+
 def test_no_frames_make_no_series():
     assert aligned([], {}) == ([], [])
 
@@ -57,6 +62,14 @@ def test_no_frames_make_no_series():
 def test_values_are_cut_to_what_a_sensor_can_know():
     _, (temp,) = aligned([slot(0, (214.123456789,))], {1: [TEMP]})
     assert temp.mid == [pytest.approx(214.123)]
+
+
+@given(st.floats(-1e290, 1e290))
+def test_a_cut_value_has_six_digits_and_is_near(value):
+    _, (temp,) = aligned([slot(0, (value,))], {1: [TEMP]})
+    (cut,) = temp.mid
+    assert cut == pytest.approx(value, rel=6e-6, abs=1e-300)
+    assert len(f"{cut:.10g}".split("e")[0].replace("-", "").replace(".", "").strip("0")) <= 6
 
 
 @given(st.lists(st.integers(1, 1000), max_size=40))
