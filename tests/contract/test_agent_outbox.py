@@ -10,6 +10,7 @@ import pytest
 
 from edge_agent.eviction import Bounds
 from edge_agent.framing import data_draft, event_draft
+from edge_agent.heldtime import MachineStart, MachineTime
 from edge_agent.messages import Draft, Settlement, Stored
 from edge_agent.outbox import DeviceOutbox, Grouping, OutboxFile, serving
 from edge_agent.source import Frame, Happening
@@ -17,6 +18,7 @@ from edge_agent.sqlite_store import SqliteStore
 from edge_agent.store import MemoryStore, Store
 from foremend import wire
 from foremend.clock import ManualClock
+from foremend.values import Quality
 from foremend.wire import Up
 
 if TYPE_CHECKING:
@@ -26,11 +28,16 @@ if TYPE_CHECKING:
 SOON = Grouping(within_s=0.001)
 
 
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
 @pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+def store(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Store:
     if request.param == "memory":
-        return MemoryStore()
-    return SqliteStore.open(tmp_path / "outbox.db", ManualClock())
+        return MemoryStore(clock)
+    return SqliteStore.open(tmp_path / "outbox.db", clock)
 
 
 @pytest.fixture
@@ -48,8 +55,23 @@ async def outbox(file: OutboxFile) -> DeviceOutbox:
     return outbox
 
 
-def frames(*instants: int) -> Draft:
-    return data_draft([Frame(ts_ms=ts, values=(1.0,)) for ts in instants], "schema")
+def frames(*instants: int, undated: bool = False) -> Draft:
+    return data_draft(
+        [Frame(ts_ms=ts, values=(1.0,)) for ts in instants], "schema", undated=undated
+    )
+
+
+def birth(boot: str) -> bytes:
+    schema = wire.schema_hash(())
+    return wire.encode(
+        wire.Birth(
+            boot=boot, boot_ms=0, clock="held", schema=schema, channels=(), family="f", model="m"
+        )
+    )
+
+
+def begun(machine: str, mono_ms: int) -> MachineTime:
+    return MachineTime(machine=machine, mono_ms=mono_ms)
 
 
 def event(ts_ms: int = 0) -> Draft:
@@ -237,3 +259,93 @@ async def test_each_device_has_its_own_notes(file: OutboxFile, outbox: DeviceOut
     await outbox.append(notes={"counter": b"7"})
 
     assert await other.notes() == {}
+
+
+async def test_what_is_too_old_is_given_up_and_told_whatever_its_rank(
+    file: OutboxFile, clock: ManualClock
+) -> None:
+    outbox = file.device("aged", Bounds(max_age_ms=1_000))
+    await outbox.begin("boot1", b"birth")
+    clock.advance(5_000)
+    await outbox.append(frames(4_500), event(4_600), frames(4_900))
+
+    clock.advance(700)
+    await outbox.append(frames(5_700))
+
+    kept = await outbox.pending(None, 9)
+    assert [m.key.seq for m in kept] == [2, 3, 4]
+    gap = wire.decode_up(Up.EVENT, kept[-1].payload)
+    assert isinstance(gap, wire.Event)
+    assert gap.details["reason"] == "outbox_age"
+    assert (gap.details["first"], gap.details["last"], gap.details["frames"]) == (0, 1, 1)
+
+
+async def test_what_has_no_date_is_kept_and_sent_once_it_has_one(file: OutboxFile) -> None:
+    outbox = file.device("held")
+    await outbox.begin("boot1", birth("boot1"), begun("now", 40))
+    await outbox.append(frames(50, 60, undated=True), event(70))
+    assert await outbox.pending(None, 9) == []
+
+    dated = await outbox.date(MachineStart(machine="now", utc_ms=1_000_000))
+
+    assert dated == 1
+    data, _ = await outbox.pending(None, 9)
+    message = wire.decode_up(Up.DATA, data.payload)
+    assert isinstance(message, wire.Data)
+    assert (message.seq, message.frames.t0_ms) == (0, 1_000_050)
+    assert message.frames.quality == [0, 0]
+    introduced = wire.decode_up(Up.BIRTH, (await outbox.births())["boot1"])
+    assert isinstance(introduced, wire.Birth)
+    assert (introduced.boot_ms, introduced.clock) == (1_000_040, "trusted")
+    assert outbox.depth.bytes == sum(len(m.payload) for m in await outbox.pending(None, 9))
+
+
+async def test_what_an_earlier_start_of_the_machine_left_undated_is_guessed_and_suspect(
+    file: OutboxFile,
+) -> None:
+    outbox = file.device("held")
+    await outbox.begin("boot1", birth("boot1"), begun("earlier", 100))
+    await outbox.append(frames(200, 700, undated=True))
+    await outbox.begin("boot2", b"birth2")
+    await outbox.append(frames(2_000_000))
+
+    await outbox.date(MachineStart(machine="now", utc_ms=1_000_000))
+
+    old, new = await outbox.pending(None, 9)
+    message = wire.decode_up(Up.DATA, old.payload)
+    assert isinstance(message, wire.Data)
+    assert (message.frames.t0_ms, message.frames.offset_ms) == (999_500, [0, 500])
+    assert message.frames.quality == [Quality.SUSPECT, Quality.SUSPECT]
+    assert (old.boot, new.boot) == ("boot1", "boot2")
+    introduced = wire.decode_up(Up.BIRTH, (await outbox.births())["boot1"])
+    assert isinstance(introduced, wire.Birth)
+    assert introduced.clock == "held"
+
+
+async def test_a_gap_in_what_has_no_date_names_no_time(
+    file: OutboxFile, clock: ManualClock
+) -> None:
+    outbox = file.device("held", Bounds(max_bytes=300))
+    await outbox.begin("boot1", birth("boot1"), begun("now", 0))
+    clock.advance(77)
+
+    await outbox.append(*(frames(ts, undated=True) for ts in range(5)))
+    await outbox.date(MachineStart(machine="now", utc_ms=1_000_000))
+
+    gaps = [
+        wire.decode_up(Up.EVENT, m.payload)
+        for m in await outbox.pending(None, 9)
+        if m.kind is Up.EVENT
+    ]
+    assert [(g.ts_ms, "from_ms" in g.details) for g in gaps if isinstance(g, wire.Event)] == [
+        (77, False)
+    ]
+
+
+async def test_only_what_is_still_kept_is_given_by_its_key(outbox: DeviceOutbox) -> None:
+    await outbox.append(frames(0), frames(1), frames(2))
+    keys = frozenset(m.key for m in await outbox.pending(None, 9))
+    await outbox.settle(Settlement(boot="boot1", spans=((1, 1),)))
+
+    assert seqs(await outbox.some(keys)) == [("boot1", 0), ("boot1", 2)]
+    assert (await outbox.newest()).seq == 2
