@@ -5,7 +5,7 @@ letters, digits, `_` and `-`. Three kinds of ids, none of which can look like an
 
 - a name that is an id already, and holds no `--`, stands for itself;
 - where parts between slashes are such ids, and none begins or ends in `-`, each slash becomes `--`;
-- anything else becomes what is legible of it, `---`, and 12 hexadecimal digits of its hash.
+- anything else becomes what is legible of it, `---`, and 16 hexadecimal digits of its hash.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final
 from foremend.values import ID_PATTERN
 
 _ID_SIZE: Final = 64
-_HASH_DIGITS: Final = 12
+_HASH_DIGITS: Final = 16
 _ILLEGIBLE: Final = re.compile(r"[^A-Za-z0-9]+")
 
 
@@ -27,7 +27,7 @@ def identifier(name: str) -> str:
     >>> identifier("Motor/Temperature")
     'Motor--Temperature'
     >>> identifier("Motor 1/Temp (°C)")
-    'Motor_1_Temp_C---8bbfa01922ec'
+    'Motor_1_Temp_C---665102b7f731723a'
     """
     joined = name.replace("/", "--")
     if _is_plain(name.split("/")) and ID_PATTERN.match(joined):
