@@ -31,12 +31,22 @@ BRIEF_FRAMES = 30
 """An anomalous state that ends within so many frames enters the tables, and no longer one."""
 REFERENCE_COUNT = 200.0
 """`usual_sums` counts for so many values."""
-ONE_IN_TEN = 8.5
-TEN_TIMES_RARER = 5.0
+SMOOTH = 0.2
+"""Weight of the newest frame in a device's evidence: what several frames say weighs more."""
+USUAL = 4.1
+USUAL_ROOT = 0.89
+"""The evidence of a healthy device on average, and one detector's part in it: E sqrt(Exp(1))."""
+ONE_IN_TEN = 5.3
+TEN_TIMES_RARER = 1.0
 """See `scored`."""
-TAIL_SHARE = 0.02
-TAIL_LEAST = 20.0
-"""The extrapolated tail holds this share of the values, and at least so many of them."""
+LEAST_ODD = 3.0
+"""Tables of evidence hold what is above this, because their edges are finest near 0."""
+TAIL_SHARE = 0.005
+TAIL_LEAST = 8.0
+"""The extrapolated tail holds this share of the values, and at least so many of them. A spike that
+comes back every few hundred frames is in the table, and does not stand out for ever."""
+READY_LEAST = 20.0
+"""A table of fewer values says nothing."""
 
 _BINS = np.arange(len(EDGES), dtype=np.int8)
 _WIDTHS: Floats = np.diff(EDGES)
@@ -135,31 +145,46 @@ def quantiles(table: Counts, log_tails: Floats) -> Floats:
     return EDGES[tail.start] + tail.count * tail.mean_excess * np.expm1(further / tail.count)
 
 
-def scored(total: Floats) -> Floats:
-    """-log10 of the chance of a sum of log-tails [n] at least this large.
+def evidence(before: Floats, log_tails: Floats, lasting: int) -> Floats:
+    """Add frames [n] to their devices' running evidence [n, 2]: all of it, and the fresh part.
 
-    The sum of the five detectors' log-tails, each calibrated to its own device, has much the same
+    Each detector adds the root of its log-tail [n, k], so that one of them alone, however loud,
+    does not outweigh two that agree. The fresh part takes the detector `lasting`, which piles up
+    and only time clears, to be as usual.
+    """
+    roots = np.sqrt(np.maximum(log_tails, 0.0))
+    whole = roots.sum(axis=1)
+    fresh = whole - roots[:, lasting] + USUAL_ROOT
+    return before + SMOOTH * (np.stack([whole, fresh], axis=1) - before)
+
+
+def scored(evidence: Floats) -> Floats:
+    """-log10 of the chance of evidence [n] at least this strong.
+
+    The evidence of five detectors, each calibrated to its own device, has much the same
     distribution for any number of channels and any autocorrelation (simulated: 1 to 10 channels,
-    white and AR(1) at .9): nine in ten are below 8.5, and each 5 more are ten times rarer. So
+    white and AR(1) at .9): nine in ten are below 5.3, and each 1 more is ten times rarer. So
     scores compare across devices; how often a device reaches one is for its own table to say.
     """
-    over = total - ONE_IN_TEN
-    return np.where(over < 0, (total / ONE_IN_TEN) ** 1.6, 1.0 + over / TEN_TIMES_RARER)
+    over = evidence - ONE_IN_TEN
+    below = (np.maximum(evidence, 0.0) / ONE_IN_TEN) ** 4
+    return np.where(over < 0, below, 1.0 + over / TEN_TIMES_RARER)
 
 
 def usual_sums() -> Counts:
     """The exceedance table [b] of `scored`, for as many values as it counts for."""
-    counts = REFERENCE_COUNT * 10.0 ** -scored(EDGES)
+    counts = REFERENCE_COUNT * 10.0 ** -scored(EDGES + LEAST_ODD)
     return np.rint(counts).astype(np.uint16)
 
 
 def frame_chance(alarms_per_week: float, cadence_s: Floats) -> Floats:
     """The share of frames that may raise an alarm, for `alarms_per_week` of them in a week.
 
-    `cadence_s` [...] is the time between two frames. Neighbouring frames that exceed a threshold
-    together raise one alarm, so the true rate is at most the budget.
+    `cadence_s` [...] is the time between two frames. Evidence is smoothed, so that frames exceed a
+    threshold in runs of about 1 / `SMOOTH`, and a run raises one alarm.
     """
-    return np.minimum(alarms_per_week * np.maximum(cadence_s, 1e-3) / WEEK_S, 0.1)
+    frames = alarms_per_week * np.maximum(cadence_s, 1e-3) / WEEK_S
+    return np.minimum(frames / SMOOTH, 0.1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +196,6 @@ class AlarmRule:
     """
 
     clear_frames: int
-    release_frames: int
     refractory_s: float
 
 
@@ -185,6 +209,8 @@ class Limits:
     """A frame is calm below it."""
     alarm: Floats
     """The budget's threshold."""
+    release: Ints
+    """[n] frames after which the anomalous state is the new normal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,7 +247,7 @@ def advance(
     amnesty = state.held < 0
     begins = known & ~healthy & (score >= limits.enter)
     calm = np.where(known, np.where(fresh < limits.leave, state.calm + 1, 0), state.calm)
-    released = state.anomalous & (state.held >= rule.release_frames)
+    released = state.anomalous & (state.held >= limits.release)
     stays = state.anomalous & ~healthy & (calm < rule.clear_frames)
     anomalous = (begins | stays) & ~released & ~amnesty
     rested = ts_ms - state.last_alarm_ms >= int(rule.refractory_s * 1000)

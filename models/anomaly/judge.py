@@ -16,6 +16,7 @@ from models.calibration import Counts, Limits
 CUSUM = STATISTICS.index("cusum")
 LIMIT_FRAMES = 16
 _USUAL_SUMS = calibration.usual_sums()
+_NEVER_RELEASED = 2**62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,9 @@ class Judgement:
     sums: Counts
     """[n, b] the table of their sums so far."""
     total: Floats
-    """[n] their sum; NaN where it means nothing yet."""
+    """[n] the evidence above `LEAST_ODD`, for the table; NaN where it means nothing yet."""
+    evidenced: Floats
+    """[n, 2] the running evidence, as `calibration.evidence` gives it."""
     score: Floats
     fresh: Floats
     """[n] the score without what the CUSUMs have piled up."""
@@ -48,28 +51,31 @@ def judged(state: ScorerState, priors: PriorVersions, slots: Ints, view: View) -
     precision = evidence.unfolded(state.precision[slots], view.values.shape[1])
     found = evidence.gathered(deviations, motion, view.base.wander, climbs, precision)
     table = priors.with_tails(state.tails[slots], view.which)
-    ready = (table[:, :-1, 0] >= calibration.TAIL_LEAST).all(axis=1)
+    ready = (table[:, :-1, 0] >= calibration.READY_LEAST).all(axis=1)
     log_tails = calibration.log_tail(table[:, :-1], found.statistics)
     seen = np.any(view.known, axis=1) & np.all(np.isfinite(found.statistics), axis=1)
     known = np.asarray(seen & ready, np.bool_)
-    total = np.where(known, log_tails.sum(axis=1), 0.0)
+    before = state.evidence[slots].astype(np.float64)
+    evidenced = calibration.evidence(before, log_tails, CUSUM)
+    whole, fresh = calibration.scored(evidenced).T
     return Judgement(
         deviations=deviations,
         motion=motion,
         heights=heights,
         evidence=found,
         log_tails=log_tails,
-        total=np.where(known, total, np.nan),
+        total=np.where(known, np.maximum(evidenced[:, 0] - calibration.LEAST_ODD, 0.0), np.nan),
+        evidenced=np.where(known[:, None], evidenced, before),
         sums=table[:, -1] + _USUAL_SUMS,
-        score=calibration.scored(total),
-        fresh=calibration.scored(np.where(known, total - log_tails[:, CUSUM] + 1.0, 0.0)),
+        score=np.where(known, whole, 0.0),
+        fresh=np.where(known, fresh, 0.0),
         known=known,
     )
 
 
 def _climbs(tables: Counts, heights: Floats) -> Floats:
     """Log-tails [n, c] of the CUSUMs; NaN where a channel's table does not hold enough yet."""
-    ready = tables[..., 0] >= calibration.TAIL_LEAST
+    ready = tables[..., 0] >= calibration.READY_LEAST
     return np.where(ready, calibration.log_tail(tables, heights), np.nan)
 
 
@@ -86,7 +92,12 @@ def limited(
         cadence_s = np.where(own > 0, own, priors.cadence_s[state.which[slots[due]]])
         state.limits[slots[due]] = _limits(spec, sums[due], cadence_s)
     alarm, enter = state.limits[slots].astype(np.float64).T
-    return Limits(enter=enter, leave=np.full(len(slots), spec.leave), alarm=alarm)
+    return Limits(
+        enter=enter,
+        leave=np.full(len(slots), spec.leave),
+        alarm=alarm,
+        release=np.where(state.free[slots], _NEVER_RELEASED, spec.release_frames),
+    )
 
 
 def _limits(spec: ScorerSpec, sums: Counts, cadence_s: Floats) -> Floats:
@@ -94,4 +105,4 @@ def _limits(spec: ScorerSpec, sums: Counts, cadence_s: Floats) -> Floats:
     chance = calibration.frame_chance(spec.alarms_per_week, cadence_s)
     odd = np.maximum(spec.odd_share, chance)
     reached = calibration.quantiles(sums, -np.log(np.stack([chance, odd])))
-    return calibration.scored(reached).T
+    return calibration.scored(reached + calibration.LEAST_ODD).T

@@ -37,12 +37,12 @@ class Permit:
     """Learning anew after a release."""
 
 
-def permitted(frames: Frames, view: View, after: AlarmState) -> Permit:
-    """Decide what may be learnt."""
+def permitted(frames: Frames, view: View, after: AlarmState, free: Bools) -> Permit:
+    """Decide what may be learnt; a device that learns freely [n] does so in any state."""
     trusted = view.scored & (frames.quality != SUSPECT)
     hurry = after.held < 0
-    normal = trusted & ~after.anomalous
-    drop = after.held > calibration.BRIEF_FRAMES
+    normal = trusted & (~after.anomalous | free)
+    drop = (after.held > calibration.BRIEF_FRAMES) & ~free
     return Permit(
         unjudged=trusted,
         levels=normal,
@@ -63,7 +63,7 @@ def learn(
     memory: float,
 ) -> None:
     """Write back what changed: nothing at all where a device was not heard."""
-    slots, permit = frames.slots, permitted(frames, view, after)
+    slots, permit = frames.slots, permitted(frames, view, after, state.free[frames.slots])
     where = np.where(view.known, permit.levels[:, None], permit.unjudged[:, None])
     lesson = levels.Lesson(
         values=view.values,
@@ -80,6 +80,7 @@ def learn(
     state.motion[slots[view.scored]] = motion[view.scored]
     _learn_tables(state, slots, judged, permit)
     _learn_shape(state, priors, slots, judged, permit.shape, memory)
+    state.evidence[slots] = judged.evidenced
     _keep_time(state, frames, view, after)
 
 

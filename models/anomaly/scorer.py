@@ -27,7 +27,6 @@ class FleetScorer:
             spec=spec,
             rule=calibration.AlarmRule(
                 clear_frames=spec.clear_frames,
-                release_frames=spec.release_frames,
                 refractory_s=spec.refractory_s,
             ),
             ambient=np.array([columns[name] for name in spec.ambient], dtype=np.int64),
@@ -51,11 +50,16 @@ class FleetScorer:
         """What one device takes in memory."""
         return self.state.bytes_per_device
 
-    def slot(self, device: int | str) -> int:
-        """The device's place in the arrays; a new device gets one, and the newest prior."""
+    def slot(self, device: int | str, *, free: bool = False) -> int:
+        """The device's place in the arrays; a new device gets one, and the newest prior.
+
+        One that learns `free` goes on learning while it is anomalous, and holds every channel
+        against its long-run level alone: its score tells what is new, not what still lasts.
+        """
         if device not in self._slots:
             place = self.state.take()
             self._slots[device] = place
+            self.state.free[place] = free
             self._use(self._newest, np.array([place]))
         return self._slots[device]
 
@@ -176,6 +180,7 @@ class FleetScorer:
         state.pending[slot] = EMPTY
         state.anomalous[slot] = state.announced[slot] = False
         state.calm[slot] = state.held[slot] = 0
+        state.evidence[slot] = calibration.USUAL
         first, second = np.triu_indices(len(self.spec.channels))
         touched = np.isin(first, columns) | np.isin(second, columns)
         state.pairs[slot, 1:][touched] = (first == second)[touched]

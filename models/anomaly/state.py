@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from foremend.errors import ForemendError, Remedy
 from models.anomaly.spec import ScorerSpec
-from models.calibration import EDGES
+from models.calibration import EDGES, USUAL
 
 NEVER = -(2**62)
 """A time before all others; differences to it still fit into 64 bits."""
@@ -66,11 +66,13 @@ class ScorerState:
     cadence: npt.NDArray[np.float64]
     seen: npt.NDArray[np.int64]
     limits: npt.NDArray[np.float32]
+    evidence: npt.NDArray[np.float32]
     held: npt.NDArray[np.int64]
     calm: npt.NDArray[np.int16]
     phase: npt.NDArray[np.int16]
     anomalous: npt.NDArray[np.bool_]
     announced: npt.NDArray[np.bool_]
+    free: npt.NDArray[np.bool_]
     centre: npt.NDArray[np.float64]
     levels: npt.NDArray[np.float32]
     motion: npt.NDArray[np.float64]
@@ -108,12 +110,12 @@ class ScorerState:
             at += row.nbytes
 
     def clear(self, slot: int) -> None:
-        """Forget everything about a slot but which prior it uses."""
-        prior = self.prior[slot]
+        """Forget everything about a slot but which prior it uses, and in which manner."""
+        prior, free = self.prior[slot], self.free[slot]
         for name in self._layout:
             getattr(self, name)[slot] = 0
         self._blank(slice(slot, slot + 1))
-        self.prior[slot] = prior
+        self.prior[slot], self.free[slot] = prior, free
 
     def _checked(self, snapshot: bytes) -> bytes:
         body = snapshot[_HEAD.size :]
@@ -137,6 +139,7 @@ class ScorerState:
         self.last_alarm[rows] = NEVER
         self.motion[rows, LAST : FAST + 1] = np.nan
         self.pending[rows] = EMPTY
+        self.evidence[rows] = USUAL
 
 
 def _layout(channels: int, phases: int) -> dict[str, tuple[type[np.generic], tuple[int, ...]]]:
@@ -147,11 +150,13 @@ def _layout(channels: int, phases: int) -> dict[str, tuple[type[np.generic], tup
         "cadence": (np.float64, ()),
         "seen": (np.int64, ()),
         "limits": (np.float32, (2,)),
+        "evidence": (np.float32, (2,)),
         "held": (np.int64, ()),
         "calm": (np.int16, ()),
         "phase": (np.int16, ()),
         "anomalous": (np.bool_, ()),
         "announced": (np.bool_, ()),
+        "free": (np.bool_, ()),
         "centre": (np.float64, (phases, channels)),
         "levels": (np.float32, (phases, 5, channels)),
         "motion": (np.float64, (6, channels)),

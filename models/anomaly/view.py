@@ -91,7 +91,8 @@ def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: 
     base = levels.blended(centre, own, priors.rows(which, place))
     restart = timing.broken | (frames.phase != state.phase[slots])
     motion = _restarted(state.motion[slots], values, timing.broken, restart)
-    expected = base.centre + base.local * (motion[:, FAST] - base.centre)
+    local = np.where(state.free[slots][:, None], 0.0, base.local)
+    expected = base.centre + local * (motion[:, FAST] - base.centre)
     return View(
         heard=heard,
         scored=scored,

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from models.anomaly import FleetScorer, ScorerSpec
 from models.scorefile.recording import FileRefused, opened
+from models.scorefile.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
     from typing import TextIO
 
-    from models.anomaly import Scores
     from models.scorefile.recording import Recording, Row
+    from models.scorefile.watch import Verdicts
 
 HEADER: Final = ("ts", "score", "anomalous", "alarm", "top_channel")
 BLOCK: Final = 512
@@ -70,17 +70,17 @@ def score_file(request: Request, out: Path) -> Told:
 
 
 def _scored(request: Request, recording: Recording, sink: TextIO) -> Told:
-    spec = ScorerSpec(
-        channels=recording.channels, phases=(0,), alarms_per_week=request.alarms_per_week
-    )
-    scorer = FleetScorer(spec)
-    scorer.slot(0)
+    watch = Watch(recording.channels, request.alarms_per_week)
     writer = csv.writer(sink, lineterminator="\n")
     writer.writerow(HEADER)
     rows = anomalous = alarms = 0
     for block in _blocks(recording.rows()):
         healthy = np.arange(rows, rows + len(block)) < request.warm_up
-        found = _block_scores(scorer, block, healthy)
+        found = watch.judge(
+            np.array([row.ts_ms for row in block], np.int64),
+            np.array([row.values for row in block], np.float64),
+            healthy,
+        )
         writer.writerows(_lines(block, found, recording.channels))
         rows += len(block)
         anomalous += int(found.anomalous.sum())
@@ -99,18 +99,7 @@ def _blocks(rows: Iterator[Row]) -> Iterator[list[Row]]:
         yield block
 
 
-def _block_scores(scorer: FleetScorer, block: list[Row], healthy: np.ndarray) -> Scores:
-    size = len(block)
-    return scorer.score(
-        np.zeros(size, np.int64),
-        np.array([row.ts_ms for row in block], np.int64),
-        np.zeros(size, np.int16),
-        np.array([row.values for row in block], np.float64),
-        healthy=healthy,
-    )
-
-
-def _lines(block: Sequence[Row], found: Scores, channels: Sequence[str]) -> Iterator[list[str]]:
+def _lines(block: Sequence[Row], found: Verdicts, channels: Sequence[str]) -> Iterator[list[str]]:
     columns = (found.score, found.anomalous, found.alarm, found.top_channel)
     for row, score, anomalous, alarm, top in zip(
         block, *(column.tolist() for column in columns), strict=True

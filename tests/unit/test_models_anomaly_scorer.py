@@ -81,9 +81,12 @@ def test_the_channel_at_fault_comes_first(channel: int, kind: str) -> None:
     later[..., channel] += fault[:, None] * values[:400, :, channel].std(axis=0)
     out = scored(scorer, later, start=400)
     score = out.score.reshape(60, devices)
+    if kind == "spike":
+        score = np.where((np.arange(60) // 3 == 10)[:, None], score, 0.0)
     worst = score.argmax(axis=0)
     top = out.top_channel.reshape(60, devices)[worst, np.arange(devices)]
-    assert (score.max(axis=0) > 3).sum() >= 9
+    # One frame alone, however loud, is weaker evidence than a run of frames.
+    assert (score.max(axis=0) > (2 if kind == "spike" else 3)).sum() >= 9
     assert (top == channel).sum() >= 9
     total = out.contributions.sum(axis=1)
     assert np.allclose(total[out.known], out.score[out.known], rtol=1e-5, atol=1e-5)
@@ -157,8 +160,7 @@ def test_what_happened_in_a_gap_is_no_jump_between_two_frames() -> None:
     next_frame = 2 * values.mean(axis=0) - values[-1:]
     at_once = scored(taught(values), next_frame, start=400)
     after_gap = scored(taught(values), next_frame, start=5000)
-    assert at_once.score[0] > 3
-    assert after_gap.score[0] < 2
+    assert at_once.score[0] > 2 * after_gap.score[0]
 
 
 def test_frames_out_of_order_are_compared_with_no_neighbour() -> None:
@@ -269,3 +271,35 @@ def test_slots_are_stable_and_grow() -> None:
     assert slots == list(range(40))
     assert scorer.slot(7) == 7
     assert scorer.devices == tuple(range(40))
+
+
+def test_a_device_that_learns_freely_tells_what_is_new_and_not_what_lasts() -> None:
+    values = healthy(3, 1, 900)[:, 0]
+    values[400:, 1] += 1.5
+    scorer = FleetScorer(SPEC)
+    slots = [scorer.slot("held"), scorer.slot("free", free=True)]
+    ts = START_MS + STEP_MS * np.repeat(np.arange(900), 2)
+    out = scorer.score(np.tile(slots, 900), ts, np.full(1800, 3), np.repeat(values, 2, axis=0))
+    held, free = out.score.reshape(900, 2).T
+    assert held[400:440].max() > 3
+    assert free[400:440].max() > 3
+    assert np.median(held[700:]) > 3
+    assert np.median(free[700:]) < 1
+    assert out.baseline.reshape(900, 2, 5)[-1, 1, 1] > values[:400, 1].mean() + 0.5
+
+
+def test_frames_known_to_be_healthy_raise_nothing_and_teach() -> None:
+    values = healthy(3, 2, 500)
+    values[300:, :, 1] += 1.5
+    scorer = FleetScorer(SPEC)
+    slots = np.array([scorer.slot(device) for device in range(2)])
+    ts = START_MS + STEP_MS * np.repeat(np.arange(500), 2)
+    out = scorer.score(
+        np.tile(slots, 500),
+        ts,
+        np.full(1000, 3),
+        values.reshape(-1, 5),
+        healthy=np.ones(1000, bool),
+    )
+    assert not out.anomalous.any()
+    assert (out.baseline[-2:, 1] > out.baseline[598:600, 1] + 0.2).all()

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from models import calibration
 from models.calibration import AlarmRule, AlarmState, Limits, added, advance, binned, log_tail
 
-RULE = AlarmRule(clear_frames=3, release_frames=50, refractory_s=3600.0)
-LIMITS = Limits(enter=np.array([2.0]), leave=np.array([1.0]), alarm=np.array([4.0]))
+RULE = AlarmRule(clear_frames=3, refractory_s=3600.0)
+LIMITS = Limits(
+    enter=np.array([2.0]), leave=np.array([1.0]), alarm=np.array([4.0]), release=np.array([50])
+)
 values_of = st.lists(st.floats(0.0, 400.0), min_size=1, max_size=200)
 
 
@@ -78,20 +80,40 @@ def test_a_quantile_is_where_the_tail_is(chance: float) -> None:
     assert log_tail(table, value)[0] == pytest.approx(wanted[0, 0], rel=0.05)
 
 
-def test_the_budget_is_a_share_of_frames() -> None:
+def test_the_budget_is_a_share_of_runs_of_frames() -> None:
     week_of_minutes = calibration.frame_chance(1.0, np.array([60.0]))[0]
-    assert week_of_minutes == pytest.approx(1 / (7 * 24 * 60))
+    assert week_of_minutes == pytest.approx(1 / calibration.SMOOTH / (7 * 24 * 60))
     assert calibration.frame_chance(2.0, np.array([60.0]))[0] == pytest.approx(2 * week_of_minutes)
     assert calibration.frame_chance(1e9, np.array([0.0]))[0] <= 0.1
 
 
-def test_scores_rise_with_the_sum() -> None:
-    sums = np.linspace(0.0, 80.0, 200)
-    assert (np.diff(calibration.scored(sums)) > 0).all()
-    assert calibration.scored(np.array([8.5, 13.5]))[0] == pytest.approx(1.0)
+def test_scores_rise_with_the_evidence() -> None:
+    strength = np.linspace(0.0, 40.0, 200)
+    assert (np.diff(calibration.scored(strength)) > 0).all()
+    assert calibration.scored(np.array([5.3, 7.3])) == pytest.approx([1.0, 3.0])
 
 
-def played(scores: list[float], known: list[bool] | None = None, step_s: int = 60) -> list[str]:
+def test_detectors_that_agree_outweigh_a_loud_one() -> None:
+    usual = np.full((2, 2), calibration.USUAL)
+    log_tails = np.array([[40.0, 1.0, 1.0, 1.0, 1.0], [9.0, 9.0, 9.0, 9.0, 8.0]])
+    one, all_of_them = calibration.evidence(usual, log_tails, 2)[:, 0]
+    assert usual[0, 0] < one < all_of_them
+
+
+def test_what_only_time_clears_is_not_fresh() -> None:
+    usual = np.full((1, 2), calibration.USUAL)
+    piled_up = np.array([[1.0, 1.0, 30.0, 1.0, 1.0]])
+    whole, fresh = calibration.evidence(usual, piled_up, 2)[0]
+    assert whole > calibration.USUAL + 0.8
+    assert fresh == pytest.approx(calibration.USUAL, abs=0.2)
+
+
+def played(
+    scores: list[float],
+    known: list[bool] | None = None,
+    step_s: int = 60,
+    healthy: int = 0,
+) -> list[str]:
     """What happens, frame by frame: `-` calm, `o` anomalous, `!` alarm."""
     state = AlarmState(
         anomalous=np.array([False]),
@@ -109,6 +131,7 @@ def played(scores: list[float], known: list[bool] | None = None, step_s: int = 6
             fresh=np.array([score]),
             known=np.array([True if known is None else known[i]]),
             limits=LIMITS,
+            healthy=np.array([i < healthy]),
             ts_ms=np.array([1000 * step_s * i]),
         )
         story.append("!" if alarm[0] else "o" if state.anomalous[0] else "-")
@@ -145,3 +168,7 @@ def test_a_state_held_too_long_is_released_and_stays_quiet_while_it_learns() -> 
     story = "".join(played([5.0] * 80))
     assert story.startswith("!" + "o" * 49)
     assert set(story[50:]) == {"-"}
+
+
+def test_frames_known_to_be_healthy_begin_nothing() -> None:
+    assert "".join(played([5, 5, 5, 5, 5], healthy=3)) == "---!o"
