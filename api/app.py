@@ -22,6 +22,7 @@ from starlette.exceptions import HTTPException
 
 from api import (
     alerts,
+    commands,
     console,
     devices,
     enrolment,
@@ -72,6 +73,7 @@ _REST: Final = (
     model_versions,
     stream,
     enrolment,
+    commands,
 )
 _log = get_logger(__name__)
 

@@ -11,6 +11,7 @@ from stack.commands import (
     backtest,
     bench,
     devices,
+    downlink,
     drill,
     learning,
     scoring,
@@ -26,7 +27,18 @@ app: Final = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for subject in (whole, services, devices, learning, scoring, backtest, storage, bench, drill):
+for subject in (
+    whole,
+    services,
+    devices,
+    downlink,
+    learning,
+    scoring,
+    backtest,
+    storage,
+    bench,
+    drill,
+):
     app.add_typer(subject.commands)
 
 

@@ -1,4 +1,4 @@
-"""The composition root of the gate: it lets devices in, and shows them out."""
+"""The composition root of the gate: it lets devices in, shows them out, and carries commands."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import stamina
 from foremend import keys
 from foremend.db.listen import attend
 from foremend.errors import ConfigurationError, Unavailable
+from ingest.downlink.app import carrying
 from ingest.gate import mosquitto, store
 from ingest.gate.door import Door
 from ingest.gate.nats_gate import NatsGate
@@ -20,7 +21,9 @@ from ingest.gate.usher import Usher
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
 
+    from foremend.db import Connection
     from foremend.settings import Settings
 
 POLL_S: Final = 0.5
@@ -37,13 +40,12 @@ def run(settings: Settings, stop: threading.Event) -> None:
     url = settings.database_url.get_secret_value()
     if not url:
         raise ConfigurationError("the gate needs FOREMEND_DATABASE_URL")
-    if settings.gate_url.get_secret_value():
-        _at_nats(settings, url, stop)
-    elif settings.gate_files is not None:
-        work = partial(mosquitto.keep, settings.gate_files)
-        attend(url, name="gate", listen=store.LISTEN, work=work, stop=stop, poll_s=POLL_S)
-    else:
+    if not settings.gate_url.get_secret_value() and settings.gate_files is None:
         raise ConfigurationError("the gate needs FOREMEND_GATE_URL, or FOREMEND_GATE_FILES")
+    if settings.gate_files is None:
+        _at_nats(settings, url, stop)
+    else:
+        _follow(settings, url, partial(mosquitto.keep, settings.gate_files), stop)
 
 
 def _at_nats(settings: Settings, url: str, stop: threading.Event) -> None:
@@ -58,5 +60,11 @@ def _at_nats(settings: Settings, url: str, stop: threading.Event) -> None:
         for attempt in stamina.retry_context(on=Unavailable, attempts=None, timeout=60):
             with attempt:
                 door.open()
-        work = Usher(gate, door.ask).look
+        _follow(settings, url, Usher(gate, door.ask).look, stop)
+
+
+def _follow(
+    settings: Settings, url: str, work: Callable[[Connection], bool], stop: threading.Event
+) -> None:
+    with carrying(settings, stop):
         attend(url, name="gate", listen=store.LISTEN, work=work, stop=stop, poll_s=POLL_S)

@@ -34,7 +34,7 @@ def claim(
     """Print a token, once, by which one device can enrol."""
     from api.credentials import make_claim
 
-    with _work(tenant) as (connection, whose):
+    with work(tenant) as (connection, whose):
         token = make_claim(
             connection,
             tenant=whose,
@@ -51,7 +51,7 @@ def listed(*, tenant: Tenant = None, as_json: JsonOption = False) -> None:
     """List the devices that may come in, or no longer."""
     from api.credentials import listed as rows_of
 
-    with _work(tenant) as (connection, whose):
+    with work(tenant) as (connection, whose):
         rows = rows_of(connection, tenant=whose)
     if as_json:
         import msgspec
@@ -68,7 +68,7 @@ def rotate(name: Name, *, tenant: Tenant = None) -> None:
     """Give a device a new secret, print it once, and cut off who came in by the old one."""
     from api.credentials import rotate as renewed
 
-    with _work(tenant) as (connection, whose):
+    with work(tenant) as (connection, whose):
         secret = renewed(connection, tenant=whose, device=name)
         _note(connection, whose, "device.rotate", name)
     typer.echo(secret)
@@ -79,14 +79,14 @@ def revoke(name: Name, *, tenant: Tenant = None) -> None:
     """Shut a device out; the gate cuts it off as soon as it hears of it."""
     from api.credentials import revoke as shut_out
 
-    with _work(tenant) as (connection, whose):
+    with work(tenant) as (connection, whose):
         shut_out(connection, tenant=whose, device=name)
         _note(connection, whose, "device.revoke", name)
     typer.echo(f"{name} is shut out")
 
 
 @contextmanager
-def _work(tenant: str | None) -> Iterator[tuple[psycopg.Connection[dict[str, Any]], str]]:
+def work(tenant: str | None) -> Iterator[tuple[psycopg.Connection[dict[str, Any]], str]]:
     """Run one transaction of the tenant, on the database that the settings or an `up` name."""
     from psycopg.rows import dict_row
 

@@ -53,6 +53,9 @@ def _config(settings: Settings, *, scale: float, seed: int) -> FleetConfig:
         crew_token=token,
         scale=scale,
         seed=seed,
+        command_keys=tuple(
+            file.read_text("ascii") for file in sorted(settings.command_keys_dir.glob("*.pem"))
+        ),
     )
 
 

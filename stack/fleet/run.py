@@ -62,6 +62,8 @@ class FleetConfig:
     scale: float = 7200.0
     """Simulated seconds in a wall second."""
     seed: int = 7
+    command_keys: tuple[str, ...] = ()
+    """Whose commands the devices obey."""
 
 
 @dataclass(slots=True)
@@ -234,6 +236,7 @@ def _agent_config(config: FleetConfig, name: str) -> AgentConfig:
         timeline=config.timeline,
         frames_per_message=30,
         max_frame_age_s=TICK_S,
+        command_keys=config.command_keys,
     )
 
 
