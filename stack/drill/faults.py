@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from foremend.errors import Unavailable
-from stack.drill.ground import BROKER, INGEST, NotHere
+from stack.drill.ground import BROKER, INGEST, WORKERS, NotHere
+from stack.drill.parts import wait
 from stack.drill.relay import Mode
 from stack.drill.stored import scoring_lag
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 DEVICES: Final = "devices"
 CLOCK_STEPS_MS: Final = (120_000, -120_000, 900_000, -3 * 86_400_000, 3 * 86_400_000)
 """Some within what ingest takes for live data, some beyond it: those must become gaps."""
+WORKERS_WITHIN_S: Final = 30.0
 FLAP_S: Final = 0.1
 
 
@@ -63,6 +65,23 @@ def killed(scene: Scene, names: tuple[str, ...]) -> Iterator[None]:
     yield
     for name in names:
         scene.part(name).start()
+
+
+@contextmanager
+def worker_lost(scene: Scene) -> Iterator[None]:
+    """Kill one of the workers of ingest, and do not start it again."""
+    scene.part(scene.chance.choice(WORKERS)).kill()
+    yield
+
+
+def workers_back(scene: Scene) -> str:
+    """Start whichever worker is dead, for the next loop; complain where one does not serve."""
+    parts = [scene.part(name) for name in WORKERS]
+    for part in parts:
+        part.start()
+    if wait(lambda: all(part.serves() for part in parts), WORKERS_WITHIN_S):
+        return ""
+    return "a worker that was started again does not serve"
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import shutil
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final, Protocol, Self
@@ -21,23 +22,35 @@ from stack.drill.relay import Relay
 from stack.drill.small_disk import mounted
 from stack.embedded.broker import EmbeddedBroker
 from stack.embedded.datadir import open_data_dir
-from stack.embedded.ports import free_port
+from stack.embedded.ports import LOOPBACK, free_port
 from stack.embedded.postgres import EmbeddedPostgres
 from stack.readiness import answers
 from stack.service import Service
 from stack.services import RUN, foremend_service, service_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from stack.command import Command
     from stack.drill.small_disk import SmallDisk
     from stack.embedded.datadir import DataDir
 
 TENANT: Final = "drill"
 POSTGRES, BROKER, INGEST = "postgres", "broker", "ingest"
 SCORING, API = "scoring", "api"
+SECOND = "ingest-2"
+WORKERS: Final = (INGEST, SECOND)
 SMALL_DATABASE_BYTES: Final = 96 * 1024**2
+
+
+class Kind(Enum):
+    """What servers a scenario needs."""
+
+    PLAIN = "plain"
+    """One of each."""
+    SMALL_DATABASE = "small database"
+    """The database lies on a tmpfs of its own, which `database_disk` can fill."""
+    TWO_WORKERS = "two workers"
+    """Two processes of ingest share the partitions by leases."""
 
 
 class NotHere(ForemendError):
@@ -105,8 +118,7 @@ class ThrowAway:
     devices: int = 4
     programs: Programs = field(default_factory=Programs)
     seed: int = 0
-    small_database: bool = False
-    """Whether the database lies on a tmpfs of its own, which `database_disk` can fill."""
+    kind: Kind = Kind.PLAIN
     passwords: dict[str, str] = field(init=False, default_factory=dict)
     relay: Relay = field(init=False)
     database_disk: SmallDisk | None = field(init=False, default=None)
@@ -152,8 +164,7 @@ class ThrowAway:
     def tend(self) -> None:
         """Start again whatever died by itself, as a supervisor would."""
         for part in self._parts.values():
-            if not part.alive():
-                part.start()
+            part.tend()
 
     def wipe_broker(self) -> None:
         """Delete the state of the broker, which does not run."""
@@ -172,10 +183,11 @@ class ThrowAway:
         for server in (self.postgres, self.broker):
             self._add(Service.of(server)).wait_ready()
         self._site = site.prepare_database(home, self.postgres, TENANT)
-        if self.small_database:
+        if self.kind is Kind.SMALL_DATABASE:
             self._move_database(stack)
         self.relay = stack.enter_context(Relay(self.broker.host, self.broker.port, seed=self.seed))
-        self._add(self._service(INGEST)).wait_ready()
+        for name in WORKERS if self.kind is Kind.TWO_WORKERS else (INGEST,):
+            self._add(self._service(name)).wait_ready()
 
     def _move_database(self, stack: ExitStack) -> None:
         """Put the database's tables on a tmpfs; the write-ahead log stays where it is.
@@ -206,14 +218,18 @@ class ThrowAway:
     def _service(self, name: str) -> Service:
         told = service_environment(self._home, self._site, self.broker, tenant=TENANT)
         if name == API:
-            port = free_port()
-            told["FOREMEND_API_PORT"] = str(port)
-            return foremend_service(
-                name, told, ready=lambda: answers(f"http://127.0.0.1:{port}/readyz")
-            )
+            return _api(told)
+        if name in WORKERS:
+            return self._ingest(name, told)
+        return foremend_service(name, told)
+
+    def _ingest(self, name: str, told: dict[str, str]) -> Service:
+        told["FOREMEND_INGEST_LEASED"] = str(self.kind is Kind.TWO_WORKERS).lower()
         service = foremend_service(name, told)
-        other = self.programs.ingest if name == INGEST else None
-        return service if other is None else replace(service, command=_instead(service, other))
+        argv = self.programs.ingest or ("-m", "stack", INGEST)
+        return replace(
+            service, command=lambda: replace(service.command(), argv=(sys.executable, *argv))
+        )
 
     def _stop_all(self) -> None:
         for part in reversed(self._parts.values()):
@@ -221,6 +237,7 @@ class ThrowAway:
             part.stop()
 
 
-def _instead(service: Service, argv: tuple[str, ...]) -> Callable[[], Command]:
-    """Run another Python program as a service, told the same."""
-    return lambda: replace(service.command(), argv=(sys.executable, *argv))
+def _api(told: dict[str, str]) -> Service:
+    port = free_port()
+    told["FOREMEND_API_PORT"] = str(port)
+    return foremend_service(API, told, ready=lambda: answers(f"http://{LOOPBACK}:{port}/readyz"))

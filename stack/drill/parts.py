@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 import psutil
@@ -63,7 +63,8 @@ class ProcessPart:
     log: Path
     _process: subprocess.Popen[bytes] | None = None
     _command: Command | None = None
-    _written: int = field(default=0)
+    _written: int = 0
+    _wanted: bool = False
 
     @property
     def pid(self) -> int:
@@ -72,6 +73,7 @@ class ProcessPart:
 
     def start(self) -> None:
         """Start it where it does not run; returns before it serves."""
+        self._wanted = True
         if self.alive():
             return
         self.service.prepare()
@@ -96,6 +98,7 @@ class ProcessPart:
 
     def kill(self) -> None:
         """End it by SIGKILL, with all its children, and wait until they are gone."""
+        self._wanted = False
         family = self._family()
         _signal(family, signal.SIGKILL)
         if self._process is not None:
@@ -124,6 +127,11 @@ class ProcessPart:
     def alive(self) -> bool:
         """Whether its process lives."""
         return self._process is not None and self._process.poll() is None
+
+    def tend(self) -> None:
+        """Start it again where it died by itself."""
+        if self._wanted and not self.alive():
+            self.start()
 
     def serves(self) -> bool:
         """Whether it does its work."""

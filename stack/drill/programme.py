@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from foremend.errors import ConfigurationError
 from stack.drill.ground import NotHere, Programs, ThrowAway
 from stack.drill.run import Course, Report, rehearse
-from stack.drill.scenarios import BY_NAME, DATABASE, SCENARIOS, Scenario
+from stack.drill.scenarios import BY_NAME, SCENARIOS, Scenario
 from stack.drill.small_disk import NoMount
 
 if TYPE_CHECKING:
@@ -74,8 +74,7 @@ class Programme:
                 yield report
 
     def _ground_for(self, scenario: Scenario, servers: ExitStack) -> ThrowAway:
-        small = scenario.small == DATABASE
-        if self._ground is not None and self._ground.small_database != small:
+        if self._ground is not None and self._ground.kind is not scenario.ground:
             self._leave(servers)
         if self._ground is None:
             self.course.tell("starting throw-away servers")
@@ -85,7 +84,7 @@ class Programme:
                 devices=self.devices,
                 programs=self.programs,
                 seed=self.course.seed,
-                small_database=small,
+                kind=scenario.ground,
             )
             self._ground = servers.enter_context(ground)
         return self._ground

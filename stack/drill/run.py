@@ -13,7 +13,6 @@ from stack.drill import verdict
 from stack.drill.faults import DEVICES, Scene
 from stack.drill.ground import INGEST
 from stack.drill.parts import POLL_S, PartFailed
-from stack.drill.scenarios import DATABASE, OUTBOX, Scenario
 from stack.drill.small_disk import FileLimit, NoMount, mounted
 from stack.drill.trial import Trial
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stack.drill.ground import Ground
+    from stack.drill.scenarios import Scenario
     from stack.drill.small_disk import SmallDisk
     from stack.drill.verdict import Verdict
 
@@ -165,7 +165,12 @@ class Rehearsal:
         ended = time.monotonic()
         self.trial.ledger.read()
         self._until_recovered(scene, verdict.mark(self.trial.ledger))
-        self.recovery_s.append(time.monotonic() - ended)
+        took = time.monotonic() - ended
+        self.recovery_s.append(took)
+        if took > self.scenario.within_s:
+            self.complaints.append(
+                f"recovered in {took:.1f} s, not within {self.scenario.within_s:.0f} s"
+            )
 
     def _let_pass(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -220,8 +225,8 @@ def rehearse(scenario: Scenario, ground: Ground, course: Course) -> Report:
     folder = ground.folder / "trials" / scenario.name
     trial = Trial(ground, scenario.name, folder, scenario.habits)
     with ExitStack() as stack:
-        disk = ground.database_disk if scenario.small == DATABASE else None
-        if scenario.small == OUTBOX:
+        disk = ground.database_disk
+        if scenario.small_outbox:
             disk = _small_outbox(trial, stack)
         stack.enter_context(trial)
         return Rehearsal(scenario, ground, trial, course, disk).run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -24,12 +25,13 @@ from stack.drill.faults import (
     paused,
     relayed,
     scored,
+    worker_lost,
+    workers_back,
 )
-from stack.drill.ground import API, BROKER, INGEST, POSTGRES, SCORING
+from stack.drill.ground import API, BROKER, INGEST, POSTGRES, SCORING, Kind
 from stack.drill.relay import Mode
 from stack.drill.trial import Habits
 
-OUTBOX, DATABASE = "outbox", "database"
 BACK_IN_ORDER: Final = (POSTGRES, BROKER, INGEST, SCORING, API, DEVICES)
 HASTY: Final = Habits(keepalive_s=2, timeout_s=2.0, relayed=True)
 """A dead link is noticed within seconds, so that a drill need not wait for minutes."""
@@ -58,8 +60,11 @@ class Scenario:
     """Parts that must serve again before it counts as a recovery."""
     caught_up: Readiness = at_once
     """Asked once these serve, and must say yes before it counts as a recovery."""
-    small: str = ""
-    """What lies on a small disk: OUTBOX or DATABASE."""
+    within_s: float = math.inf
+    """A recovery that takes longer is a failure."""
+    small_outbox: bool = False
+    """The agents' outbox lies on a small disk."""
+    ground: Kind = Kind.PLAIN
 
 
 def _kill(name: str, sentence: str, *parts: str) -> Scenario:
@@ -81,6 +86,15 @@ SCENARIOS: Final = (
     _kill("kill-scoring", "kill -9 of scoring", SCORING),
     _kill("kill-api", "kill -9 of the API", API),
     _kill("kill-all", "kill -9 of everything, in any order", *BACK_IN_ORDER),
+    Scenario(
+        name="kill-worker",
+        sentence="kill -9 of one of two ingest workers, who does not come back",
+        fault=worker_lost,
+        hold_s=(0.0, 0.0),
+        check=workers_back,
+        within_s=10.0,
+        ground=Kind.TWO_WORKERS,
+    ),
     Scenario(
         name="broker-wiped",
         sentence="the broker dies with messages that nobody stored, and its state is deleted",
@@ -114,7 +128,7 @@ SCENARIOS: Final = (
         hold_s=(2.0, 4.0),
         habits=Habits(rate_hz=40.0, channels=48, relayed=True),
         check=freed,
-        small=OUTBOX,
+        small_outbox=True,
     ),
     Scenario(
         name="database-full",
@@ -122,7 +136,7 @@ SCENARIOS: Final = (
         fault=database_full,
         hold_s=(2.0, 4.0),
         habits=Habits(rate_hz=40.0, channels=48),
-        small=DATABASE,
+        ground=Kind.SMALL_DATABASE,
     ),
     Scenario(
         name="shuffled",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stack.drill.ground import ThrowAway
+from stack.drill.ground import Kind, ThrowAway
 from stack.drill.run import Course, rehearse
 from stack.drill.scenarios import BY_NAME, SCENARIOS, Scenario
 
@@ -19,9 +19,18 @@ if TYPE_CHECKING:
 
 COURSE = Course(loops=2, before_s=(0.1, 0.4), patience_s=60.0)
 LOOPS = {"link-down": 3} | dict.fromkeys(
-    ("kill-database", "kill-scoring", "kill-api", "kill-all", "flapping", "database-full"), 1
+    (
+        "kill-database",
+        "kill-scoring",
+        "kill-api",
+        "kill-all",
+        "flapping",
+        "database-full",
+        "kill-worker",
+    ),
+    1,
 )
-HERE = [one.name for one in SCENARIOS if one.small == ""]
+HERE = [one.name for one in SCENARIOS if one.ground is Kind.PLAIN and not one.small_outbox]
 pytestmark = pytest.mark.timeout(180)
 
 
@@ -43,9 +52,11 @@ def test_nothing_is_lost_and_nothing_doubled(name: str, ground: ThrowAway) -> No
     assert_harmless(name, ground)
 
 
-def test_a_full_database_costs_nothing_but_time(tmp_path) -> None:
-    with ThrowAway(tmp_path, devices=2, small_database=True) as ground:
-        assert_harmless("database-full", ground)
+@pytest.mark.parametrize("name", ["database-full", "kill-worker"])
+def test_nothing_is_lost_where_it_takes_servers_of_its_own(name: str, tmp_path) -> None:
+    kind = BY_NAME[name].ground
+    with ThrowAway(tmp_path, devices=2, kind=kind) as ground:
+        assert_harmless(name, ground)
 
 
 def assert_harmless(name: str, ground: ThrowAway) -> None:
