@@ -169,6 +169,7 @@ def _prepare(file: SqliteFile, connection: sqlite3.Connection) -> None:
     [(mode,)] = file.all("write_ahead")
     if mode != "wal":
         raise OutboxUnavailable(f"the outbox's file system allows no write-ahead log ({mode})")
+    file.run("short_log")
     [(version,)] = file.all("version")
     if version > VERSION:
         raise ConfigurationError(f"the outbox has version {version}; update this agent")

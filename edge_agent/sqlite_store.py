@@ -212,6 +212,7 @@ class SqliteStore:
         self._tight = True
         self._reserve.free()
         self._file.grow(allowed=False)
+        self._fold()
         to_free = eviction.relief(
             sum(ledger.depth.bytes for ledger in self._ledgers.values()),
             self._file.free_bytes,
@@ -220,7 +221,10 @@ class SqliteStore:
         for device in sorted(self._ledgers, key=lambda name: -self._ledgers[name].depth.bytes):
             if to_free > 0:
                 to_free -= self._relieve(device, to_free)
-        # What the log has taken of the disk is used again, not added to.
+        self._fold()
+
+    def _fold(self) -> None:
+        """Let what the log has taken of the disk be used again, not added to."""
         with suppress(OutboxUnavailable):
             self._file.all("fold")
 

@@ -62,6 +62,10 @@ PRAGMA locking_mode = EXCLUSIVE
 -- name: write_ahead
 PRAGMA journal_mode = WAL
 
+-- name: short_log
+-- Pages, 1 MiB in all: what the log holds must fit where the ballast was.
+PRAGMA wal_autocheckpoint = 256
+
 -- name: durable
 -- Each commit waits for the disk.
 PRAGMA synchronous = FULL

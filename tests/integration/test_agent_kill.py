@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 PROGRAM = '''
-"""Kill a child at every nth line that it runs of the agent's; print what was lost, which is nothing."""
+"""Kill a child at every nth line that it runs of the agent's; print what was lost: nothing."""
 import json, os, shutil, signal, sys, tempfile
 from pathlib import Path
 from edge_agent.eviction import Bounds
