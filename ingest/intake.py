@@ -57,7 +57,10 @@ class Refused(Struct, frozen=True, kw_only=True, gc=False):
     detail: str
 
 
-def read(arrival: Arrival) -> Accepted | Refused:
+Outcome = Accepted | Refused
+
+
+def read(arrival: Arrival) -> Outcome:
     """Decode and check one arrival."""
     address = None
     try:

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
 MOST_BOOTS: Final = 32_768
 """Some 15 MB; beyond it everything is forgotten and asked for again."""
-TOUCH_EVERY_S: Final = 2.0
+TOUCH_EVERY_S: Final = 5.0
 """How often a device's row is brought up to date while its frames keep coming."""
+_STAGGER: Final = 16
 
 
 @dataclass(slots=True)
@@ -52,11 +53,13 @@ class Known:
         What is held back is told by a later commit, or by a rest; a crash leaves a row at most
         `TOUCH_EVERY_S` behind, until the device's next frame.
         """
-        before = now - TOUCH_EVERY_S
+        touched, never = self._touched_at, float("-inf")
+        # Not all at once: each device has an age of its own, from half of it on.
+        ages = [TOUCH_EVERY_S * (1 - n / (2 * _STAGGER)) for n in range(_STAGGER)]
         return {
             device_id: at_ms
             for device_id, at_ms in latest.items()
-            if self._touched_at.get(device_id, float("-inf")) <= before
+            if now - touched.get(device_id, never) >= ages[device_id % _STAGGER]
         }
 
     def told(self, latest: dict[int, Millis], due: dict[int, Millis], now: float) -> None:

@@ -13,7 +13,7 @@ from foremend import ready, wire
 from foremend.errors import Unavailable
 from foremend.log import get_logger
 from ingest import packets
-from ingest.intake import TOPICS_REMEMBERED, Arrival
+from ingest.intake import TOPICS_REMEMBERED, Arrival, read
 from ingest.line import HungUp, Line, dial, refused
 from ingest.metrics import METRICS
 
@@ -178,7 +178,8 @@ class Subscriber:
             messages, others = line.turn(0.25 if reading else FULL_PAUSE_S, reading=reading)
             now = time.monotonic()
             if messages:
-                self._inbox.put([self._arrival(m) for m in messages])
+                # Read here, while the other thread waits for the database.
+                self._inbox.put([read(self._arrival(m)) for m in messages])
             for other in others:
                 self._take(other)
             if messages or others or not reading:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from foremend.errors import Unavailable
 from foremend.log import get_logger
 from ingest.inbox import Inbox
-from ingest.intake import Accepted, Arrival, Refused, read
+from ingest.intake import Accepted, Refused
 from ingest.late import SectionLocked
 from ingest.leases import LeaseLost
 from ingest.metrics import METRICS
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from foremend.clock import Millis, NowMs
     from ingest.acks import Told
     from ingest.batch import Committed
+    from ingest.intake import Arrival, Outcome
 
 IDLE_S: Final = 0.25
 FIRST_PAUSE_S: Final = 0.1
@@ -106,9 +107,9 @@ class Worker:
         """Serve until `stop`, through any outage of the database."""
         while not stop.is_set():
             due_s = self._teller.patience(self.monotonic())
-            arrivals = self.inbox.take(IDLE_S if due_s is None else due_s, self._gather_s)
-            if arrivals:
-                self._settle(arrivals, stop)
+            outcomes = self.inbox.take(IDLE_S if due_s is None else due_s, self._gather_s)
+            if outcomes:
+                self._settle(outcomes, stop)
             elif due_s is None:
                 self._rest()
             self.reply.tell(self._teller.due(self.monotonic()))
@@ -116,17 +117,16 @@ class Worker:
         self._rest()
         self._drop()
 
-    def _settle(self, arrivals: list[Arrival], stop: threading.Event) -> None:
-        outcomes = [read(arrival) for arrival in arrivals]
+    def _settle(self, outcomes: list[Outcome], stop: threading.Event) -> None:
         accepted = [o for o in outcomes if isinstance(o, Accepted)]
         refused = [o for o in outcomes if isinstance(o, Refused)]
         committed = self._commit_through_outages(accepted, refused, stop)
-        self.inbox.settled(arrivals)
+        self.inbox.settled(outcomes)
         if committed is None:
             return
         METRICS.committed(committed)
         self.reply.tell(self._teller.add(committed.told, self.monotonic()))
-        self.reply.puback(arrivals)
+        self.reply.puback([o.arrival for o in outcomes])
         if committed.late:
             # The broker need not keep what has a place of its own, or else its device's outbox.
             self.aside.offer(committed.late)

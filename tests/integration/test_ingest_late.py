@@ -12,7 +12,7 @@ from foremend import wire
 from foremend.db import Connection, connect
 from ingest import late
 from ingest.aside import LateLane
-from ingest.intake import Arrival
+from ingest.intake import Arrival, Outcome, read
 from ingest.late import Lane
 from ingest.store import PostgresStore
 from ingest.worker import Worker
@@ -28,7 +28,7 @@ NOW_MS = late.SECTION_ORIGIN_MS + 2950 * WEEK_MS + 3 * 86_400_000
 ADDRESS = wire.Address(tenant="demo", device="printer-01")
 
 
-def birth() -> Arrival:
+def birth() -> Outcome:
     message = wire.Birth(
         boot="b1",
         boot_ms=NOW_MS - 10 * WEEK_MS,
@@ -37,10 +37,10 @@ def birth() -> Arrival:
         family="f",
         model="m",
     )
-    return Arrival(topic=ADDRESS.up(wire.Up.BIRTH), payload=wire.encode(message))
+    return read(Arrival(topic=ADDRESS.up(wire.Up.BIRTH), payload=wire.encode(message)))
 
 
-def data(seq: int, *, weeks_ago: int = 0) -> Arrival:
+def data(seq: int, *, weeks_ago: int = 0) -> Outcome:
     frames = wire.Frames(
         t0_ms=NOW_MS - weeks_ago * WEEK_MS + seq,
         offset_ms=[0],
@@ -49,7 +49,7 @@ def data(seq: int, *, weeks_ago: int = 0) -> Arrival:
         values=[[1.0]],
     )
     message = wire.Data(boot="b1", seq=seq, schema=SCHEMA, frames=frames)
-    return Arrival(topic=ADDRESS.up(wire.Up.DATA), payload=wire.encode(message))
+    return read(Arrival(topic=ADDRESS.up(wire.Up.DATA), payload=wire.encode(message)))
 
 
 class Ear:

@@ -6,7 +6,7 @@ import pytest
 
 from foremend import wire
 from foremend.errors import Unavailable
-from ingest.intake import Arrival
+from ingest.intake import Arrival, read
 from ingest.memory import MemoryStore
 from ingest.worker import Worker
 
@@ -72,7 +72,7 @@ def serve(store, arrivals, upto):
     stop = threading.Event()
     replies = Replies(stop, upto)
     worker = Worker(lambda: store, replies, lambda: 1_700_000_100_000, pause=lambda _: None)
-    worker.inbox.put(arrivals)
+    worker.inbox.put([read(a) for a in arrivals])
     worker.run(stop)
     assert (worker.inbox.messages, worker.inbox.size) == (0, 0)
     return replies
