@@ -75,17 +75,38 @@ def site(home: DataDir, url: str, program: Program | None = None) -> Iterator[Si
 def gate(home: DataDir, broker: EmbeddedBroker, url: str) -> Iterator[None]:
     """Run the gate of a broker in a thread, from when it serves; its death fails the test."""
     terms = {k.removeprefix("FOREMEND_").lower(): v for k, v in broker.gate_terms.items()}
-    settings = Settings(data_dir=home.path, database_url=url, **terms)
+    with service(home, broker, url, app.run, **terms):
+        yield
+
+
+@contextmanager
+def service(
+    home: DataDir,
+    broker: EmbeddedBroker,
+    url: str,
+    work: Callable[[Settings, threading.Event], None],
+    **terms: Any,
+) -> Iterator[None]:
+    """Run a service in a thread, from when it serves; its death fails the test."""
+    settings = Settings(
+        data_dir=home.path,
+        database_url=url,
+        broker_host=broker.host,
+        broker_port=broker.port,
+        broker_user=broker.services.user,
+        broker_password=broker.services.password,
+        **terms,
+    )
     stop, deaths = threading.Event(), []
 
     def run() -> None:
         try:
-            app.run(settings, stop)
+            work(settings, stop)
         except BaseException as error:
             deaths.append(error)
             raise
 
-    thread = threading.Thread(target=run, name="gate")
+    thread = threading.Thread(target=run, name="service")
     with _announced(home.path) as announced:
         thread.start()
         assert announced.wait(PATIENCE)
@@ -101,7 +122,7 @@ def gate(home: DataDir, broker: EmbeddedBroker, url: str) -> Iterator[None]:
 @contextmanager
 def _announced(folder: Path) -> Iterator[threading.Event]:
     """Hear when a service in this process says that it serves."""
-    file, heard, over = folder / "gate.ready", threading.Event(), threading.Event()
+    file, heard, over = folder / "service.ready", threading.Event(), threading.Event()
     file.unlink(missing_ok=True)
 
     def watch() -> None:
