@@ -7,7 +7,7 @@ slots of one fleet scorer, and cost hardly more than one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -37,11 +37,17 @@ class Verdicts:
     top_channel: Ints
     """-1 where nothing is known."""
 
+    def rows(self, which: slice) -> Verdicts:
+        """Some of the rows."""
+        return Verdicts(**{name: getattr(self, name)[which] for name in self.__slots__})
+
 
 class Watch:
-    """Judges the rows of one device in their order, however they are cut into blocks."""
+    """Judges the rows of devices, each in its order, however they are cut into blocks."""
 
-    def __init__(self, channels: Sequence[str], alarms_per_week: float) -> None:
+    def __init__(
+        self, channels: Sequence[str], alarms_per_week: float, *, devices: int = 1
+    ) -> None:
         self._scorer = FleetScorer(
             ScorerSpec(
                 channels=tuple(channels),
@@ -50,19 +56,24 @@ class Watch:
                 odd_share=ODD_SHARE,
             )
         )
-        self._slots = np.array(
-            [self._scorer.slot("new", free=True), self._scorer.slot("lasting")], np.int64
-        )
+        slots = [self._scorer.slot(place, free=place % 2 == 0) for place in range(2 * devices)]
+        self._slots = np.array(slots, np.int64).reshape(devices, 2)
         self._alarms = _Alarms(
             rest_ms=int(self._scorer.spec.refractory_s * 1000),
             again_ms=int(WEEK_S * 1000 / alarms_per_week),
         )
 
-    def judge(self, ts_ms: Ints, values: Floats, healthy: Bools) -> Verdicts:
-        """Judge rows [n], values [n, c]; those known to be `healthy` raise nothing."""
+    def judge(
+        self, ts_ms: Ints, values: Floats, healthy: Bools, device: Ints | None = None
+    ) -> Verdicts:
+        """Judge rows [n], values [n, c], of `device` [n] by number, of the only one without.
+
+        Rows that are known to be `healthy` raise nothing.
+        """
         size = len(ts_ms)
+        whose = np.zeros(size, np.int64) if device is None else device
         told = self._scorer.score(
-            np.tile(self._slots, size),
+            self._slots[whose].ravel(),
             np.repeat(ts_ms, 2),
             np.zeros(2 * size, np.int16),
             np.repeat(values, 2, axis=0),
@@ -73,7 +84,7 @@ class Watch:
         return Verdicts(
             score=new + counted,
             anomalous=told.anomalous[0::2] | told.anomalous[1::2],
-            alarm=self._alarms.raised(ts_ms, told.alarm[0::2], told.alarm[1::2]),
+            alarm=self._alarms.raised(whose, ts_ms, told.alarm[0::2], told.alarm[1::2]),
             top_channel=_top(told, counted / np.maximum(lasting, 1e-12)),
         )
 
@@ -92,13 +103,15 @@ class _Alarms:
 
     rest_ms: int
     again_ms: int
-    last_ms: int = -(2**62)
+    last_ms: dict[int, int] = field(default_factory=dict)
+    """Per device that has raised one."""
 
-    def raised(self, ts_ms: Ints, new: Bools, lasting: Bools) -> Bools:
+    def raised(self, device: Ints, ts_ms: Ints, new: Bools, lasting: Bools) -> Bools:
         alarm = np.zeros(len(ts_ms), np.bool_)
         for row in np.flatnonzero(new | lasting).tolist():
-            passed = int(ts_ms[row]) - self.last_ms
-            if passed >= (self.rest_ms if new[row] else max(self.rest_ms, self.again_ms)):
+            whose, now_ms = int(device[row]), int(ts_ms[row])
+            wait = self.rest_ms if new[row] else max(self.rest_ms, self.again_ms)
+            if whose not in self.last_ms or now_ms - self.last_ms[whose] >= wait:
                 alarm[row] = True
-                self.last_ms = int(ts_ms[row])
+                self.last_ms[whose] = now_ms
         return alarm

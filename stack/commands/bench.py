@@ -88,3 +88,29 @@ def bench_reconnect(
         for name, figure in found.items():
             typer.echo(f"{name}: {figure}")
     raise typer.Exit(0 if found["all_back"] else 1)
+
+
+@bench.command(name="models")
+def bench_models(
+    *,
+    devices: Annotated[int, typer.Option(help="that are scored together")] = 1000,
+    channels: Annotated[int, typer.Option(help="of each device")] = 10,
+    seconds: Annotated[float, typer.Option(help="of processor time for each measurement")] = 3.0,
+    data: Annotated[
+        Path | None, typer.Option(help="folder with nab/ and skab/, to judge on too")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure the fleet scorer's cost, and what it finds in recorded files, beside others."""
+    from dataclasses import asdict
+
+    from models.bench import figures, recorded
+
+    found = asdict(figures(devices, channels, seconds))
+    if data is not None:
+        found |= recorded(data)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    for name, figure in found.items():
+        typer.echo(f"{name}: {json.dumps(figure)}")
