@@ -21,6 +21,8 @@ router: Final = APIRouter(prefix="/devices", tags=["devices"])
 Name = Annotated[str, Path(max_length=64, description="the device's name on the timeline")]
 Block = TypeVar("Block", bound=BaseModel)
 DictConnection = psycopg.Connection[dict[str, Any]]
+SPARKPLUG: Final = "sparkplug-b"
+"""What the births of Sparkplug edge nodes name as their agent."""
 
 
 class Risk(BaseModel):
@@ -124,6 +126,8 @@ class DeviceDetail(Device):
     components: list[Component]
     hazards: list[Hazard]
     channels: list[Channel]
+    acknowledged: bool
+    """Whether it keeps readings until they are committed; a Sparkplug B edge node does not."""
 
 
 @router.get("")
@@ -191,6 +195,7 @@ def read_detail(connection: DictConnection, scope: Scope, name: str) -> DeviceDe
         components=[Component(**row, age_h=_age_h(row, scope.now)) for row in components],
         hazards=[Hazard.model_validate(row) for row in hazards],
         channels=read_channels(connection, key["device_id"]),
+        acknowledged=_agent(connection, key) != SPARKPLUG,
     )
 
 
@@ -198,6 +203,11 @@ def read_channels(connection: DictConnection, device_id: int) -> list[Channel]:
     """Give the channels of a device's last boot; none before its first birth."""
     row = connection.execute(_SQL["channels"], {"device_id": device_id}).fetchone()
     return [Channel.model_validate(c) for c in row["channels"]] if row else []
+
+
+def _agent(connection: DictConnection, key: dict[str, int]) -> str:
+    row = connection.execute(_SQL["agent"], key).fetchone()
+    return row["agent"] if row else ""
 
 
 def read_sparks(

@@ -56,6 +56,9 @@ WHERE b.device_id = %(device_id)s
 ORDER BY b.booted_at DESC, b.id DESC
 LIMIT 1
 
+-- name: agent
+SELECT agent FROM boot WHERE device_id = %(device_id)s ORDER BY booted_at DESC, id DESC LIMIT 1
+
 -- name: sparks
 SELECT d.name,
        width_bucket(extract(epoch FROM h.ts)::float8, %(from_s)s, %(to_s)s, %(points)s) AS slot,

@@ -275,6 +275,19 @@ class TestReading:
         alerts = dispatcher.get("/alerts", params={"limit": 1}).json()["next"]
         assert problem(dispatcher.get("/devices", params={"cursor": alerts})) == "bad_cursor"
 
+    def test_a_device_whose_readings_nobody_acknowledges_says_so(
+        self, site: Site, admin: Person, dispatcher: httpx.Client
+    ) -> None:
+        path, told = "/devices/printer-12", "readings are not acknowledged"
+        assert dispatcher.get(path).json()["acknowledged"]
+        assert told not in admin.get(path).text
+        site.execute(
+            "UPDATE boot SET agent = 'sparkplug-b' WHERE device_id ="
+            " (SELECT id FROM device WHERE name = 'printer-12' AND timeline = 'sim:demo')"
+        )
+        assert not dispatcher.get(path).json()["acknowledged"]
+        assert told in admin.get(path).text
+
     def test_a_device_tells_its_parts_and_its_likeliest_failure(
         self, dispatcher: httpx.Client
     ) -> None:
