@@ -124,6 +124,19 @@ def differences(manifest: Manifest, found: Mapping[str, Content]) -> list[str]:
     ]
 
 
+def behind(manifest: Manifest, found: Mapping[str, int | None]) -> list[str]:
+    """Name the sequences that would give a number again.
+
+    Sequences stand outside transactions: where the services run meanwhile, the dump has them
+    further on than the manifest, which does no harm.
+    """
+    return [
+        f"the sequence {name} stands at {found.get(name)} and was at {told}"
+        for name, told in manifest.sequences.items()
+        if (found.get(name) or 0) < (told or 0)
+    ]
+
+
 def read(folder: Path) -> Manifest:
     """Read the manifest of a backup.
 

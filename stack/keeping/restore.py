@@ -124,7 +124,6 @@ def _prepare_timescale(connection: Connection, told: Manifest) -> None:
 def _compare(url: str, told: Manifest, tell: Callable[[str], None]) -> None:
     with contents.frozen(url) as connection:
         wrong = manifest.differences(told, contents.contents_of(connection, tell))
-        if contents.sequences_of(connection) != told.sequences:
-            wrong.append("the sequences stand elsewhere")
+        wrong += manifest.behind(told, contents.sequences_of(connection))
     if wrong:
         raise RestoreDiffers(f"{'; '.join(wrong[:5])}: do not use what was restored")

@@ -11,7 +11,7 @@ from psycopg.types.multirange import Multirange
 from psycopg.types.range import Range
 
 from stack.keeping.findings import SHOWN, Boot, Check, holes_of, lost_of
-from stack.keeping.manifest import Content, Manifest, Target, differences, refusal_of
+from stack.keeping.manifest import Content, Manifest, Target, behind, differences, refusal_of
 from stack.keeping.windows import MONDAY, WEEK, Window, weeks, without
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -62,6 +62,13 @@ def test_tables_that_differ_are_named_with_both_sides() -> None:
         "b: none in the backup, 0 rows (0) here",
     ]
     assert differences(a_manifest(), {"a": Content(rows=1, hash="x")}) == []
+
+
+def test_a_sequence_may_be_further_on_and_never_behind() -> None:
+    told = a_manifest(sequences={"a": 5, "b": None})
+    assert behind(told, {"a": 9, "b": 1}) == []
+    assert behind(told, {"a": 4, "b": None}) == ["the sequence a stands at 4 and was at 5"]
+    assert behind(told, {}) == ["the sequence a stands at None and was at 5"]
 
 
 def a_boot(nowhere: list[tuple[int, int]], first_kept: int | None) -> Boot:
