@@ -78,8 +78,22 @@ class LateLane:
             chosen = self._next()
             if chosen is not None:
                 self._settle(*chosen)
+            elif not self._shelves:
+                self._rest()
+        self._drop()
+
+    def _rest(self) -> None:
+        try:
+            if self._store is None:
+                self._store = self.open_store()
+            self._store.rest()
+        except Unavailable:
+            self._drop()
+
+    def _drop(self) -> None:
         if self._store is not None:
             self._store.close()
+            self._store = None
 
     def _take(self, one: Accepted) -> None:
         name, message = _name(one), one.message
@@ -122,9 +136,8 @@ class LateLane:
         self._forget(number, some)
 
     def _put_off(self, number: int, error: Unavailable) -> None:
-        if not isinstance(error, SectionLocked) and self._store is not None:
-            self._store.close()
-            self._store = None
+        if not isinstance(error, SectionLocked):
+            self._drop()
         with self._changed:
             shelf = self._shelves[number]
             shelf.not_before = self.monotonic() + shelf.again_s

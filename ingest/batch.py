@@ -106,7 +106,7 @@ class Batch:
             if isinstance(one.message, wire.Status):
                 self._note_status(one, one.message)
         all_refused = (*refused, *plan.refused)
-        many(self.link, "put_quarantine", [rows.quarantine_row(one) for one in all_refused])
+        many(self.link, "put_quarantine", rows.quarantine_rows(all_refused))
         return Committed(
             told=tuple(acks.after_commit(plan, all_refused)),
             messages=len(plan.frames) + len(plan.events) + len(plan.results),
@@ -282,6 +282,8 @@ class Batch:
 
 def make_room(link: Connection, told: Sequence[wire.Frames]) -> None:
     """Make the sections that these frames need, and none between those of distant timelines."""
+    if not told:
+        return
     for first_ms, last_ms in sections([f.t0_ms for f in told], [f.offset_ms[-1] for f in told]):
         storage.ensure_room(link, to_datetime(first_ms), to_datetime(last_ms))
 

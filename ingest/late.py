@@ -59,6 +59,10 @@ def sections(starts: Sequence[Millis], spans: Sequence[Millis]) -> list[tuple[Mi
     >>> sections([SECTION_ORIGIN_MS, SECTION_ORIGIN_MS + 9 * week], [week, 0])
     [(345600000, 950400000), (5788800000, 5788800000)]
     """
+    first, last = section(min(starts)), section(max(starts) + max(spans))
+    if first == last:
+        # The usual case, and the one that is quick.
+        return [(_begin(first), _begin(first))]
     numbers: set[int] = set()
     for start, span in zip(starts, spans, strict=True):
         numbers.update(range(section(start), section(start + span) + 1))

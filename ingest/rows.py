@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 QUARANTINE_HEAD: Final = 4096
 """Bytes of a refused message that are kept for good."""
+QUARANTINE_WHOLE: Final = 1024**2
+"""Bytes of whole messages that one commit keeps: a flood of them must not fill the disk."""
 
 
 def known_boot(row: Sequence[Any]) -> KnownBoot:
@@ -119,8 +121,19 @@ def gap_row(boot: KnownBoot, lost: tuple[int, int], reason: str) -> dict[str, An
     return row | {"reason": reason}
 
 
-def quarantine_row(one: Refused) -> dict[str, Any]:
-    """Give the parameters of `put_quarantine`; PostgreSQL's text holds no NUL."""
+def quarantine_rows(refused: Iterable[Refused]) -> list[dict[str, Any]]:
+    """Give the parameters of `put_quarantine`: as many whole messages as one commit may keep."""
+    told, left = [], QUARANTINE_WHOLE
+    for one in refused:
+        size = len(one.arrival.payload)
+        whole = size <= min(left, wire.MAX_PAYLOAD)
+        left -= size if whole else 0
+        told.append(_quarantine_row(one, whole=whole))
+    return told
+
+
+def _quarantine_row(one: Refused, *, whole: bool) -> dict[str, Any]:
+    """PostgreSQL's text holds no NUL."""
     payload = one.arrival.payload
     return {
         "topic": one.arrival.topic[:1024].replace("\0", ""),
@@ -129,7 +142,7 @@ def quarantine_row(one: Refused) -> dict[str, Any]:
         "hash": wire.digest(payload),
         "size": len(payload),
         "head": payload[:QUARANTINE_HEAD],
-        "payload": payload if len(payload) <= wire.MAX_PAYLOAD else None,
+        "payload": payload if whole else None,
     }
 
 

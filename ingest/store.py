@@ -12,6 +12,7 @@ from psycopg.conninfo import make_conninfo
 from foremend import wire
 from foremend.db import EVERY_TENANT, Queries, transaction
 from foremend.errors import Unavailable
+from ingest import quarantine
 from ingest.batch import Batch, Committed, Overtaken, Terms, make_room, touch_devices
 from ingest.bisect import sift
 from ingest.intake import refuse
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from foremend.db import Connection
     from ingest.intake import Accepted, Refused
 
+PRUNE_EVERY_S: Final = 60.0
 WARY_S: Final = 60.0
 """How long only the newest section counts as live, once a live commit has met a locked one."""
 LOCK_WAIT: Final = {Lane.ALL: "30s", Lane.LIVE: "2s", Lane.LATE: "1s"}
@@ -54,6 +56,7 @@ class PostgresStore:
     monotonic: Callable[[], float] = time.monotonic
     _known: Known = field(default_factory=Known)
     _wary_until: float = float("-inf")
+    _pruned_at: float = float("-inf")
     _set_up: bool = False
 
     def commit(
@@ -83,15 +86,17 @@ class PostgresStore:
         Raises:
             Unavailable: the database is gone.
         """
-        due = dict(self._known.untold)
-        if not due:
-            return
+        due, now = dict(self._known.untold), self.monotonic()
         try:
-            with transaction(self.connection, tenant=EVERY_TENANT) as link:
-                touch_devices(link, due)
+            if due:
+                with transaction(self.connection, tenant=EVERY_TENANT) as link:
+                    touch_devices(link, due)
+            if self.lane is Lane.LATE and now - self._pruned_at > PRUNE_EVERY_S:
+                quarantine.prune(self.connection)
+                self._pruned_at = now
         except psycopg.Error as error:
             raise Unavailable(f"the database cannot store now: {error}") from error
-        self._known.told({}, due, self.monotonic())
+        self._known.told({}, due, now)
 
     def close(self) -> None:
         """Close the connection."""

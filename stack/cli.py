@@ -14,6 +14,7 @@ from stack.commands import (
     downlink,
     drill,
     learning,
+    quarantine,
     scoring,
     services,
     storage,
@@ -38,6 +39,7 @@ for subject in (
     storage,
     bench,
     drill,
+    quarantine,
 ):
     app.add_typer(subject.commands)
 
