@@ -15,6 +15,10 @@ from edge_agent.window import IN_FLIGHT
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
+    import paho.mqtt.client as paho
+    from paho.mqtt.properties import Properties
+    from paho.mqtt.reasoncodes import ReasonCode
+
     from edge_agent.config import BrokerConfig, TlsConfig
 
 _ROOM: Final = 2 * IN_FLIGHT
@@ -50,7 +54,7 @@ class MqttConnector:
     def _client(self, will: Said) -> aiomqtt.Client:
         config = self._config
         name, secret = self._login() if self._login else (config.username, config.password)
-        client = aiomqtt.Client(
+        client = _Client(
             config.host,
             config.port,
             identifier=name or "" if self._login else self._client_id,
@@ -66,6 +70,28 @@ class MqttConnector:
         )
         client.pending_calls_threshold = _ROOM
         return client
+
+
+class _Client(aiomqtt.Client):
+    """A client that notices at once when it is shut out before it was let in.
+
+    A proxy before a broker that is down accepts and closes; aiomqtt waits for CONNACK all the same
+    until its timeout, by which live readings would be late.
+    """
+
+    def _on_disconnect(
+        self,
+        client: paho.Client,
+        userdata: object,
+        flags: paho.DisconnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        if not self._connected.done():
+            self._connected.set_exception(
+                aiomqtt.MqttError(f"closed before it was open: {reason_code}")
+            )
+        super()._on_disconnect(client, userdata, flags, reason_code, properties)
 
 
 class MqttLink:

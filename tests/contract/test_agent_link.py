@@ -172,3 +172,12 @@ async def test_a_wrong_password_is_a_link_that_is_down(broker: BrokerAddress) ->
             Said(topic="t", payload=b"")
         ):
             pytest.fail("let in with a wrong password")
+
+
+async def test_a_door_that_closes_at_once_is_noticed_at_once() -> None:
+    server = await asyncio.start_server(lambda _, far: far.transport.abort(), "127.0.0.1", 0)
+    broker = BrokerConfig(port=server.sockets[0].getsockname()[1], timeout_s=PATIENCE_S)
+    async with server, asyncio.timeout(PATIENCE_S / 3):
+        with pytest.raises(LinkDown, match="closed before it was open"):
+            async with MqttConnector(broker, "d1").connect(Said(topic="t", payload=b"")):
+                pytest.fail("nobody let it in")
