@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from foremend.errors import Unavailable
+from stack.drill import host, small_disk
 from stack.drill.ground import BROKER, INGEST, WORKERS, NotHere
-from stack.drill.parts import wait
+from stack.drill.parts import PartFailed, wait
 from stack.drill.relay import Mode
 from stack.drill.stored import scoring_lag
+from stack.drill.trial import OUTBOX
 
 if TYPE_CHECKING:
     import random
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 DEVICES: Final = "devices"
 CLOCK_STEPS_MS: Final = (120_000, -120_000, 900_000, -3 * 86_400_000, 3 * 86_400_000)
 """Some within what ingest takes for live data, some beyond it: those must become gaps."""
+ROOM_BYTES: Final = 640 * 1024
+"""Left to an outbox beside its ballast, so that it is full soon."""
+FULL_WITHIN_S: Final = 60.0
 WORKERS_WITHIN_S: Final = 30.0
 FLAP_S: Final = 0.1
 
@@ -138,25 +143,33 @@ def flapping(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def outbox_full(scene: Scene) -> Iterator[None]:
-    """Fill the agents' disk and cut their link; it is still full when the link is back."""
-    _small(scene).fill()
+    """Cut the link until the agents have filled their disk; it is still full when it is back.
+
+    Raises:
+        PartFailed: they do not fill it.
+    """
+    disk = _small(scene)
+    small_disk.fill(disk, ROOM_BYTES)
+    ballast = host.ballast_of(disk.place() / OUTBOX)
     with relayed(scene, Mode.CUT):
+        if not wait(lambda: not ballast.exists(), FULL_WITHIN_S):
+            raise PartFailed(f"the agents did not fill their disk within {FULL_WITHIN_S:.0f} s")
         yield
 
 
 @contextmanager
 def database_full(scene: Scene) -> Iterator[None]:
     """Fill the database's disk, and leave room again at the end."""
-    _small(scene).fill()
+    small_disk.fill(_small(scene))
     try:
         yield
     finally:
-        _small(scene).free()
+        small_disk.free(_small(scene))
 
 
 def freed(scene: Scene) -> str:
     """Leave room on the disk for the next loop; complain of nothing."""
-    _small(scene).free()
+    small_disk.free(_small(scene))
     return ""
 
 

@@ -255,6 +255,11 @@ class Host:
         return Agent(config, source, outbox, clock, connector=self.connect(broker, name))
 
 
+def ballast_of(outbox: Path) -> Path:
+    """Name the file that is let go when the outbox's disk is full."""
+    return outbox.with_name(f"{outbox.name}.ballast")
+
+
 @asynccontextmanager
 async def open_recorded(
     path: Path, clock: NowMs, ledger: LedgerWriter
@@ -262,7 +267,7 @@ async def open_recorded(
     """Open an outbox whose every step goes into the ledger."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="outbox") as executor:
         loop = asyncio.get_running_loop()
-        ballast = Ballast(path.with_name(f"{path.name}.ballast"), BALLAST_BYTES)
+        ballast = Ballast(ballast_of(path), BALLAST_BYTES)
         store = await loop.run_in_executor(
             executor, partial(RecordedStore.open, path, clock, ballast)
         )

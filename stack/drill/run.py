@@ -13,7 +13,7 @@ from stack.drill import verdict
 from stack.drill.faults import DEVICES, Scene
 from stack.drill.ground import INGEST
 from stack.drill.parts import POLL_S, PartFailed
-from stack.drill.small_disk import FileLimit, NoMount, mounted
+from stack.drill.small_disk import NoMount, mounted, mounted_for
 from stack.drill.trial import Trial
 
 if TYPE_CHECKING:
@@ -225,19 +225,16 @@ def rehearse(scenario: Scenario, ground: Ground, course: Course) -> Report:
     folder = ground.folder / "trials" / scenario.name
     trial = Trial(ground, scenario.name, folder, scenario.habits)
     with ExitStack() as stack:
-        disk = ground.database_disk
         if scenario.small_outbox:
-            disk = _small_outbox(trial, stack)
+            trial.disk = _small_outbox(trial, stack)
         stack.enter_context(trial)
+        disk = trial.disk or ground.database_disk
         return Rehearsal(scenario, ground, trial, course, disk).run()
 
 
 def _small_outbox(trial: Trial, stack: ExitStack) -> SmallDisk:
-    """Put the outbox on a small disk, by whatever means are allowed here."""
-    folder = trial.folder / "small"
+    """Put the outbox on a small disk, by whatever means are allowed here; raises NoMount."""
     try:
-        disk = stack.enter_context(mounted(folder, SMALL_OUTBOX_BYTES))
+        return stack.enter_context(mounted(trial.small_folder, SMALL_OUTBOX_BYTES))
     except NoMount:
-        return FileLimit(pid=lambda: trial.devices.pid, most_bytes=SMALL_OUTBOX_BYTES)
-    trial.outbox = folder
-    return disk
+        return mounted_for(trial.small_folder, SMALL_OUTBOX_BYTES, lambda: trial.devices.pid)

@@ -123,9 +123,9 @@ SCENARIOS: Final = (
     ),
     Scenario(
         name="outbox-full",
-        sentence="the agents' disk is full while the link is down, and still when it is back",
+        sentence="the agents fill their disk while the link is down; it stays full when it is back",
         fault=outbox_full,
-        hold_s=(2.0, 4.0),
+        hold_s=(1.0, 2.0),
         habits=Habits(rate_hz=40.0, channels=48, relayed=True),
         check=freed,
         small_outbox=True,

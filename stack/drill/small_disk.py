@@ -1,28 +1,28 @@
-"""A disk so small that it can be filled: a tmpfs, or where none may be mounted, a file-size limit.
+"""A disk so small that it can be filled: a tmpfs, mounted for everybody or for one process alone.
 
-The limit (RLIMIT_FSIZE) stands in for a full disk as far as one process can tell: its writes past
-the limit fail. It needs no rights, and serves for the agents' outbox alone.
+Root mounts it where all can see it. Anybody else starts the one process that needs it in a mount
+namespace of its own, where the kernel allows that, and reaches it through `/proc/PID/root`.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import resource
 import shutil
 import subprocess
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from foremend.errors import ForemendError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 FILLER: Final = "filler"
-CHUNK: Final = 64 * 1024
+BLOCK: Final = 4096
+MOUNT_AND_BECOME: Final = 'mount -t tmpfs -o "$1" tmpfs "$2" && shift 2 && exec "$@"'
 
 
 class NoMount(ForemendError):
@@ -34,82 +34,108 @@ class SmallDisk(Protocol):
 
     @property
     def means(self) -> str:
-        """How it is made small: `tmpfs` or `rlimit`."""
+        """How it came about: `tmpfs`, or `tmpfs in a namespace`."""
 
-    def fill(self) -> None:
-        """Leave no room."""
+    def place(self) -> Path:
+        """Where it can be reached from here."""
 
-    def free(self) -> None:
-        """Leave room again."""
+    def started(self, argv: tuple[str, ...]) -> tuple[str, ...]:
+        """Give the arguments that start a program which is to see it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tmpfs:
-    """A mounted tmpfs; a filler takes all the room that is left."""
+    """Mounted where all can see it."""
 
     folder: Path
     means: str = "tmpfs"
 
-    def fill(self) -> None:
-        """Leave no room."""
-        file = os.open(self.folder / FILLER, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            for size in (CHUNK, 1):
-                _write_until_full(file, bytes(size))
-        finally:
-            os.close(file)
+    def place(self) -> Path:
+        """Where it is mounted."""
+        return self.folder
 
-    def free(self) -> None:
-        """Leave room again."""
-        (self.folder / FILLER).unlink(missing_ok=True)
+    def started(self, argv: tuple[str, ...]) -> tuple[str, ...]:
+        """Start it as it is."""
+        return argv
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FileLimit:
-    """The largest file that one process may write."""
+class OwnTmpfs:
+    """Mounted in the namespace of one process."""
 
+    folder: Path
+    size_bytes: int
     pid: Callable[[], int]
-    most_bytes: int
-    means: str = "rlimit"
+    means: str = "tmpfs in a namespace"
 
-    def fill(self) -> None:
-        """Let no file grow past the limit."""
-        self._limit(self.most_bytes)
+    def place(self) -> Path:
+        """Where it is mounted, as that process sees it."""
+        return Path(f"/proc/{self.pid()}/root{self.folder}")
 
-    def free(self) -> None:
-        """Let files grow again."""
-        self._limit(resource.RLIM_INFINITY)
+    def started(self, argv: tuple[str, ...]) -> tuple[str, ...]:
+        """Start it in a namespace, where the disk is mounted first."""
+        apart = ("unshare", "--user", "--map-root-user", "--mount")
+        return (
+            *(*apart, "sh", "-c", MOUNT_AND_BECOME, "sh"),
+            *(_options(self.size_bytes), str(self.folder), *argv),
+        )
 
-    def _limit(self, most: int) -> None:
-        with suppress(ProcessLookupError):
-            _, hard = resource.prlimit(self.pid(), resource.RLIMIT_FSIZE)
-            resource.prlimit(self.pid(), resource.RLIMIT_FSIZE, (most, hard))
+
+def fill(disk: SmallDisk, room_bytes: int = 0) -> None:
+    """Leave so much room and no more; whoever else writes meanwhile takes of it."""
+    folder = disk.place()
+    file = os.open(folder / FILLER, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        while shutil.disk_usage(folder).free > room_bytes and _took(file):
+            continue
+    finally:
+        os.close(file)
+
+
+def free(disk: SmallDisk) -> None:
+    """Leave room again."""
+    (disk.place() / FILLER).unlink(missing_ok=True)
 
 
 @contextmanager
 def mounted(folder: Path, size_bytes: int) -> Iterator[Tmpfs]:
     """Mount a tmpfs for the length of a `with` block; raises NoMount."""
     folder.mkdir(parents=True)
-    mount, umount = shutil.which("mount"), shutil.which("umount")
-    if mount is None or umount is None or os.geteuid() != 0:
-        raise NoMount
-    options = f"size={size_bytes},mode=0700"
-    if _run(mount, "-t", "tmpfs", "-o", options, "tmpfs", str(folder)) != 0:
+    options = ("-t", "tmpfs", "-o", _options(size_bytes), "tmpfs")
+    if os.geteuid() != 0 or not _succeeds("mount", *options, str(folder)):
         raise NoMount
     try:
         yield Tmpfs(folder=folder)
     finally:
-        _run(umount, "--lazy", str(folder))
+        _succeeds("umount", "--lazy", str(folder))
 
 
-def _run(*argv: str) -> int:
-    return subprocess.run(argv, check=False, capture_output=True).returncode  # noqa: S603 - ours
+def mounted_for(folder: Path, size_bytes: int, pid: Callable[[], int]) -> OwnTmpfs:
+    """Give a tmpfs that one process, started by its `started`, will see; raises NoMount."""
+    folder.mkdir(parents=True, exist_ok=True)
+    disk = OwnTmpfs(folder=folder, size_bytes=size_bytes, pid=pid)
+    if not _succeeds(*disk.started(("true",))):
+        raise NoMount
+    return disk
 
 
-def _write_until_full(file: int, chunk: bytes) -> None:
+def _options(size_bytes: int) -> str:
+    return f"size={size_bytes},mode=0700"
+
+
+def _succeeds(*argv: str) -> bool:
     try:
-        while True:
-            os.write(file, chunk)
+        done = subprocess.run(argv, check=False, capture_output=True)  # noqa: S603 - a vector of ours
+    except FileNotFoundError:
+        return False
+    return done.returncode == 0
+
+
+def _took(file: int) -> bool:
+    """Write a block; give whether there was room for it."""
+    try:
+        return os.write(file, bytes(BLOCK)) > 0
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
+        return False

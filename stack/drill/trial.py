@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stack.drill.ground import Ground
+    from stack.drill.small_disk import SmallDisk
 
+OUTBOX: Final = "outbox.sqlite3"
 OUR_HOST: Final = ("-m", "stack.drill.host")
 
 
@@ -53,8 +55,8 @@ class Trial:
     name: str
     folder: Path
     habits: Habits = field(default_factory=Habits)
-    outbox: Path | None = None
-    """The folder of their outbox; without it, `folder`."""
+    disk: SmallDisk | None = None
+    """What their outbox lies on, where that is not the disk of everything else."""
     devices: ProcessPart = field(init=False)
     ledger: Ledger = field(init=False)
     _lives: int = 0
@@ -75,6 +77,11 @@ class Trial:
 
     def __exit__(self, *_error: object) -> None:
         self.devices.kill()
+
+    @property
+    def small_folder(self) -> Path:
+        """Where the devices see a small disk."""
+        return self.folder / "small"
 
     @property
     def tenant(self) -> str:
@@ -137,7 +144,7 @@ class Trial:
             broker=broker,
             passwords=dict(self.ground.passwords),
             ledger=str(self.ledger.path),
-            outbox=str((self.outbox or self.folder) / "outbox.sqlite3"),
+            outbox=str((self.folder if self.disk is None else self.small_folder) / OUTBOX),
             clock=str(self._clock) if habits.wrong_clock else "",
             rate_hz=habits.rate_hz,
             channels=habits.channels,
@@ -148,8 +155,9 @@ class Trial:
     def _command(self) -> Command:
         self._lives += 1
         program = self.ground.programs.devices or OUR_HOST
+        argv = (sys.executable, *program, str(self._plan), str(self._lives))
         return Command(
-            argv=(sys.executable, *program, str(self._plan), str(self._lives)),
+            argv=argv if self.disk is None else self.disk.started(argv),
             env=os.environ | {VARIABLE: str(self.folder / "ready")},
         )
 

@@ -27,10 +27,11 @@ LOOPS = {"link-down": 3} | dict.fromkeys(
         "flapping",
         "database-full",
         "kill-worker",
+        "outbox-full",
     ),
     1,
 )
-HERE = [one.name for one in SCENARIOS if one.ground is Kind.PLAIN and not one.small_outbox]
+HERE = [one.name for one in SCENARIOS if one.ground is Kind.PLAIN]
 pytestmark = pytest.mark.timeout(180)
 
 
