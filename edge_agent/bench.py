@@ -37,8 +37,6 @@ DESCRIPTION: Final = Description(channels=CHANNELS, family="bench", model="bench
 VALUES: Final = tuple(20.0 + n / 7 for n in range(10))
 TENANT: Final = "bench"
 ACK_EVERY_S: Final = 0.1
-WARM_UP_S: Final = 3.0
-COMMITS: Final = 300
 PATIENCE_S: Final = 300.0
 _MIB: Final = 1024 * 1024
 
@@ -148,17 +146,19 @@ async def say_each_second(child: asyncio.subprocess.Process, seconds: float) -> 
         await asyncio.sleep(max(0.0, number - elapsed))
 
 
-async def measure_idle(broker: BrokerConfig, folder: Path, seconds: float) -> dict[str, float]:
+async def measure_idle(
+    broker: BrokerConfig, folder: Path, seconds: float, warm_up_s: float
+) -> dict[str, float]:
     """Give peak memory and the share of one core at ten channels a second."""
     async with agent_process(broker, folder, "steady") as child:
-        await say_each_second(child, WARM_UP_S)
+        await say_each_second(child, warm_up_s)
         before_s, began = cpu_s(child.pid), time.monotonic()
         await say_each_second(child, seconds)
         used = (cpu_s(child.pid) - before_s) / (time.monotonic() - began)
         return {"rss_mb": round(peak_mb(child.pid), 1), "cpu_percent": round(100 * used, 2)}
 
 
-async def measure_commits(folder: Path) -> float:
+async def measure_commits(folder: Path, commits: int) -> float:
     """Give how often a second the outbox puts one message on the disk for good."""
     async with open_outbox(
         folder / "commits.db", wall_ms, grouping=Grouping(within_s=0, most=1)
@@ -166,9 +166,9 @@ async def measure_commits(folder: Path) -> float:
         outbox = file.device("commits")
         await outbox.begin("boot", b"birth")
         began = time.monotonic()
-        for _ in range(COMMITS):
+        for _ in range(commits):
             await outbox.append(_one_frame(0))
-        return COMMITS / (time.monotonic() - began)
+        return commits / (time.monotonic() - began)
 
 
 async def measure_drain(broker: BrokerConfig, folder: Path, side: FarSide, backlog: int) -> float:
@@ -223,17 +223,24 @@ def _proc(pid: int, file: str) -> str:
 
 
 def measure(
-    broker: BrokerConfig, folder: Path, *, seconds: float, backlog: int
+    broker: BrokerConfig,
+    folder: Path,
+    *,
+    seconds: float,
+    backlog: int,
+    warm_up_s: float = 3.0,
+    commits: int = 300,
 ) -> dict[str, float]:
     """Take every measurement against a broker, with outboxes in a folder."""
-    return asyncio.run(_measure(broker, folder, seconds, backlog))
 
+    async def take() -> dict[str, float]:
+        async with far_side(broker) as side:
+            found = await measure_idle(broker, folder, seconds, warm_up_s)
+            commits_per_s = await measure_commits(folder, commits)
+            drained_per_s = await measure_drain(broker, folder, side, backlog)
+        return found | {
+            "outbox_commits_per_s": round(commits_per_s, 1),
+            "drain_messages_per_s": round(drained_per_s, 1),
+        }
 
-async def _measure(
-    broker: BrokerConfig, folder: Path, seconds: float, backlog: int
-) -> dict[str, float]:
-    async with far_side(broker) as side:
-        found = await measure_idle(broker, folder, seconds)
-        found["outbox_commits_per_s"] = round(await measure_commits(folder), 1)
-        found["drain_messages_per_s"] = round(await measure_drain(broker, folder, side, backlog), 1)
-    return found
+    return asyncio.run(take())

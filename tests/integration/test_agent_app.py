@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -18,8 +20,6 @@ from foremend.errors import ConfigurationError
 from foremend.wire import Address, Up
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.conftest import BrokerAddress
 
 PATIENCE_S = 60
@@ -82,6 +82,20 @@ async def test_readings_on_standard_input_reach_the_broker_until_told_to_stop(
     assert child.returncode == 0
     events = [json.loads(line)["event"] for line in log.splitlines()]
     assert sorted(events) == ["a line was left out", "connected"]
+
+
+def test_the_command_becomes_the_agent_and_tells_what_stops_it(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "stack", "agent", str(tmp_path / "none.toml")],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("foremend: ")
+    assert "cannot be read" in done.stderr
 
 
 def test_what_stops_it_is_told_by_its_own_name(tmp_path: Path) -> None:
