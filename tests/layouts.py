@@ -19,12 +19,11 @@ from stack.embedded import pg_install
 from stack.embedded.datadir import open_data_dir
 from stack.embedded.postgres import EmbeddedPostgres
 from stack.embedded.server import serving
+from tests.roles import ROLE_PASSWORD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-PASSWORD = "for-tests-alone"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,16 +60,21 @@ def serving_layout(layout: Layout, path: Path) -> Iterator[EmbeddedPostgres]:
         server.close()
 
 
+def urls_of(server: EmbeddedPostgres, name: str) -> Urls:
+    """Give the URLs of one database."""
+    address = server.url(name).rsplit("@", 1)[1]
+    owner, app = (
+        f"postgresql://{r}:{ROLE_PASSWORD}@{address}" for r in (bootstrap.OWNER, bootstrap.APP)
+    )
+    return Urls(superuser=server.url(name), owner=owner, app=app)
+
+
 def empty(server: EmbeddedPostgres, name: str) -> Urls:
     """Make roles and a database without anything in it."""
     with connect(server.url(), name="test") as superuser:
-        bootstrap.create_roles(superuser, owner_password=PASSWORD, app_password=PASSWORD)
+        bootstrap.create_roles(superuser, owner_password=ROLE_PASSWORD, app_password=ROLE_PASSWORD)
         bootstrap.create_database(superuser, name)
-    address = server.url(name).rsplit("@", 1)[1]
-    owner, app = (
-        f"postgresql://{role}:{PASSWORD}@{address}" for role in (bootstrap.OWNER, bootstrap.APP)
-    )
-    return Urls(superuser=server.url(name), owner=owner, app=app)
+    return urls_of(server, name)
 
 
 def migrated(server: EmbeddedPostgres, layout: Layout, name: str) -> Urls:

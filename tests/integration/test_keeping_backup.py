@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -111,6 +112,31 @@ def test_it_comes_back_the_same_and_goes_on(
         log = KeptLog(connection=link, partitions={1: 0})
         log.commit([Reading(device=1, at=at(2e6), seq=999, values=(1.0, 2.0))])
         assert RollupStore(link).roll().minutes == 1
+
+
+def test_what_is_stored_while_a_backup_is_made_is_not_in_it_and_does_no_harm(
+    server: EmbeddedPostgres, layout: Layout, tmp_path: Path
+) -> None:
+    urls = migrated(server, layout, "busy")
+    with connect(urls.app, name="test") as link:
+        log = KeptLog(connection=link)
+        device = log.device("printer-01")
+        seqs = itertools.count()
+
+        def store_more(line: str) -> None:
+            assert line
+            seq = next(seqs)
+            log.commit([Reading(device=device, at=at(seq), seq=seq, values=(seq, None))])
+
+        store_more("before")
+        made = backup(urls.owner, tmp_path / "b", store_more, install_of(layout))
+    told = restore(
+        tmp_path / "b", restorer(empty(server, "quiet"), layout), silent, install_of(layout)
+    )
+
+    assert made == told
+    assert told.tables["frame"].rows == 1
+    assert next(seqs) > 50
 
 
 def test_it_comes_back_in_a_data_folder_of_its_own(

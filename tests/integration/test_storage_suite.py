@@ -1,13 +1,11 @@
 """One suite for both layouts of frames: PostgreSQL's own partitions, and TimescaleDB's chunks.
 
-The second runs where FOREMEND_TEST_TIMESCALE_BIN (or FOREMEND_PG_BIN) names the programs of a
-PostgreSQL with TimescaleDB.
+The second runs where tests/layouts.py finds TimescaleDB.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,7 +27,7 @@ from stack.embedded import pg_install
 from stack.embedded.datadir import open_data_dir
 from stack.embedded.postgres import EmbeddedPostgres, PostgresFailed
 from stack.embedded.server import serving
-from tests.roles import ROLE_PASSWORD
+from tests.layouts import empty, migrated, serving_layout, timescale_install, urls_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,16 +49,6 @@ class Base:
     app: Connection
 
 
-def timescale_install() -> pg_install.Install:
-    chosen = os.environ.get("FOREMEND_TEST_TIMESCALE_BIN") or os.environ.get("FOREMEND_PG_BIN")
-    if not chosen:
-        pytest.skip("no TimescaleDB: FOREMEND_TEST_TIMESCALE_BIN names no PostgreSQL that has it")
-    install = pg_install.find_install({pg_install.BIN_VARIABLE: chosen})
-    if pg_install.timescaledb_version(install) is None:
-        pytest.skip(f"no TimescaleDB beside {install.bin_dir}")
-    return install
-
-
 @pytest.fixture(scope="module", params=[Layout.NATIVE, Layout.TIMESCALEDB], ids=lambda x: x.value)
 def layout(request) -> Layout:
     return request.param
@@ -71,13 +59,8 @@ def server(request, layout: Layout, tmp_path_factory) -> Iterator[EmbeddedPostgr
     if layout is Layout.NATIVE:
         yield request.getfixturevalue("postgres_server")
         return
-    install = timescale_install()
-    path = tmp_path_factory.mktemp("timescaledb") / "var"
-    with open_data_dir(path) as home:
-        server = EmbeddedPostgres(home, install=install, durable=False)
-        with serving(server):
-            yield server
-        server.close()
+    with serving_layout(layout, tmp_path_factory.mktemp("timescaledb") / "var") as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -86,21 +69,11 @@ def make_base(server: EmbeddedPostgres, layout: Layout) -> Iterator[Callable[[],
     with ExitStack() as stack:
 
         def make() -> Base:
-            name = f"storage_{next(numbers)}"
-            with connect(server.url(), name="test") as superuser:
-                bootstrap.create_roles(
-                    superuser, owner_password=ROLE_PASSWORD, app_password=ROLE_PASSWORD
-                )
-                bootstrap.create_database(superuser, name)
-            if layout is Layout.TIMESCALEDB:
-                with connect(server.url(name), name="test") as superuser:
-                    assert bootstrap.enable_timescale(superuser)
-            bootstrap.migrate(as_role(server, name, bootstrap.OWNER))
-            links = (
-                stack.enter_context(connect(as_role(server, name, role), name="test"))
-                for role in (bootstrap.OWNER, bootstrap.APP)
+            urls = migrated(server, layout, f"storage_{next(numbers)}")
+            owner, app = (
+                stack.enter_context(connect(url, name="test")) for url in (urls.owner, urls.app)
             )
-            return Base(**dict(zip(("owner", "app"), links, strict=True)))
+            return Base(owner=owner, app=app)
 
         yield make
 
@@ -113,11 +86,6 @@ def base(make_base: Callable[[], Base]) -> Base:
 @pytest.fixture
 def store(base: Base) -> PostgresStore:
     return PostgresStore(base.app)
-
-
-def as_role(server: EmbeddedPostgres, database: str, role: str) -> str:
-    address = server.url(database).rsplit("@", 1)[1]
-    return f"postgresql://{role}:{ROLE_PASSWORD}@{address}"
 
 
 def arrival(kind: wire.Up, message: object) -> Accepted:
@@ -178,9 +146,10 @@ def test_the_database_says_what_it_keeps_its_frames_in(base: Base, layout: Layou
 def test_the_schema_comes_from_nothing_and_a_second_time_changes_nothing(
     server: EmbeddedPostgres, base: Base, layout: Layout
 ) -> None:
-    url = as_role(server, base.owner.info.dbname, bootstrap.OWNER)
-
-    assert bootstrap.migrate(url) == bootstrap.newest_revision()
+    assert (
+        bootstrap.migrate(urls_of(server, base.owner.info.dbname).owner)
+        == bootstrap.newest_revision()
+    )
     assert bootstrap.present_revision(base.app) == bootstrap.newest_revision()
     assert storage.in_use(base.app).layout is layout
     assert storage.sections(base.app) == ()
@@ -420,14 +389,12 @@ def test_natively_laid_out_frames_stay_so_when_timescaledb_comes(
 ) -> None:
     if layout is Layout.NATIVE:
         pytest.skip("needs the extension: the other half of this suite asks it")
-    with connect(server.url(), name="test") as superuser:
-        bootstrap.create_roles(superuser, owner_password=ROLE_PASSWORD, app_password=ROLE_PASSWORD)
-        bootstrap.create_database(superuser, "native_first")
-    bootstrap.migrate(as_role(server, "native_first", bootstrap.OWNER))
-    with connect(server.url("native_first"), name="test") as superuser:
+    urls = empty(server, "native_first")
+    bootstrap.migrate(urls.owner)
+    with connect(urls.superuser, name="test") as superuser:
         assert not bootstrap.enable_timescale(superuser)
         superuser.execute("CREATE EXTENSION timescaledb")
-    with connect(as_role(server, "native_first", bootstrap.APP), name="test") as link:
+    with connect(urls.app, name="test") as link:
         commit(PostgresStore(link), birth(), data(0))
         used = storage.in_use(link)
         count = link.execute("SELECT count(*) FROM frame").fetchone()
