@@ -84,6 +84,59 @@ def failures(
     _print(figures, failure_lines(figures, told), as_json=as_json)
 
 
+@backtest.command()
+def rul(
+    *,
+    train: Annotated[Path, typer.Option(help="complete lives: C-MAPSS text, or device,cycle,...")],
+    test: Annotated[Path, typer.Option(help="lives that have not ended")],
+    truth: Annotated[Path | None, typer.Option(help="cycles truly left of each of them")] = None,
+    cap: Annotated[
+        float, typer.Option(help="cycles left up to which remaining life is told", min=1.0)
+    ] = 125.0,
+    bags: Annotated[
+        int, typer.Option(help="forests to average, each of other devices", min=1)
+    ] = 10,
+    out: Annotated[Path | None, typer.Option(help="write P10, P50 and P90 here")] = None,
+    seed: SeedOption = 7,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell the remaining life of devices from the complete lives of others, and judge it."""
+    from models import backtest_rul
+    from models.rul.files import read_lives, read_truth
+    from models.rul.training import RulPlan
+
+    lives, others = read_lives(train), read_lives(test)
+    true = None if truth is None else read_truth(truth, others.devices)
+    plan = RulPlan(cap=cap, bags=bags, seed=seed)
+    with _progress("backtest") as progress:
+        told = backtest_rul.tell(lives, others, plan, progress=progress)
+    figures = backtest_rul.figures(told, true)
+    if out is not None:
+        backtest_rul.write_rul(out, told)
+    _print(figures, rul_lines(figures), as_json=as_json)
+
+
+def rul_lines(figures: dict[str, Any]) -> list[str]:
+    """Give a remaining-life backtest's figures as a person would read them."""
+    lines = [f"learnt from {figures['learnt_from_devices']} lives, told up to {figures['cap']:g}"]
+    if figures["abstained"]:
+        least = f"intervals need {figures['least_devices']} complete lives and known channels"
+        lines.append(f"abstained on {figures['abstained']} of {figures['devices']}: {least}")
+    inside = figures["cross_validated"]
+    if inside:
+        held = f"P10 to P90 held {inside['coverage']:.3f}"
+        lines.append(f"lives left out of training: RMSE {inside['rmse']:.2f}, {held}")
+    if figures.get("rmse") is not None:
+        simple = figures["mean_life_minus_age"]
+        lines += [
+            f"test: RMSE {figures['rmse']:.2f}, NASA score {figures['score']:.0f}",
+            f"test: P10 to P90 held {_share(figures['coverage'])}",
+            f"test: mean width {figures['width']:.1f} cycles",
+            f"mean life less age: RMSE {simple['rmse']:.2f}, score {simple['score']:.0f}",
+        ]
+    return lines
+
+
 def failure_lines(figures: dict[str, Any], told: Told) -> list[str]:
     """Give a failure backtest's figures as a person would read them."""
     learnt = sum(figures["labelled_failures"].values())
