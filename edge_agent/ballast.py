@@ -24,6 +24,9 @@ class Reserve(Protocol):
     def restore(self) -> bool:
         """Take the room again; give whether the disk has enough for it and for us."""
 
+    def spare(self) -> int:
+        """Give the bytes of the disk beyond this room, whether it is taken or not."""
+
 
 class Ballast:
     """A file of nothing beside the outbox; 0 bytes make it a mere look at the disk.
@@ -40,13 +43,20 @@ class Ballast:
         self._path.unlink(missing_ok=True)
 
     def restore(self) -> bool:
-        """Make the file where it is not, if thrice its size is free; a smaller disk may do less."""
+        """Make the file where it is not, if thrice its size is free."""
         if self._size and self._path.exists() and self._path.stat().st_size == self._size:
             return True
-        wanted = 3 * self._size or LEAST_ROOM
-        if shutil.disk_usage(self._path.parent).free < wanted:
+        if self._free_bytes() < (3 * self._size or LEAST_ROOM):
             return False
         return self._make() if self._size else True
+
+    def spare(self) -> int:
+        """Give the bytes of the disk beyond this room, whether it is taken or not."""
+        held = self._size if self._path.exists() else 0
+        return max(0, self._free_bytes() + held - (self._size or LEAST_ROOM))
+
+    def _free_bytes(self) -> int:
+        return shutil.disk_usage(self._path.parent).free
 
     def _make(self) -> bool:
         partial = self._path.with_name(f"{self._path.name}.partial")
@@ -78,6 +88,10 @@ class MemoryReserve:
         """Take it again where there is room."""
         self.held = self.held or self.room
         return self.room
+
+    def spare(self) -> int:
+        """Say that there is nothing, or plenty."""
+        return 2**30 if self.room else 0
 
 
 def _fill(descriptor: int, size: int) -> None:

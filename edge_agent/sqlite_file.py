@@ -81,12 +81,13 @@ class SqliteFile:
             if self._connection.in_transaction:
                 self._connection.rollback()
 
-    def grow(self, *, allowed: bool) -> None:
-        """Let the file grow, or keep it to the pages that it has: room for the log stays free."""
-        [(pages,)] = self.all("pages")
+    def grow(self, by_bytes: int | None) -> None:
+        """Let the file grow by so much and no more; None for without bounds."""
+        [(pages,)], [(size,)] = self.all("pages"), self.all("page_size")
+        most = MOST_PAGES if by_bytes is None else pages + by_bytes // size
         # A pragma takes no parameters.
         with translated():
-            self._connection.execute(f"{SQL['limit']} = {MOST_PAGES if allowed else pages}")
+            self._connection.execute(f"{SQL['limit']} = {most}")
 
     @property
     def free_bytes(self) -> int:

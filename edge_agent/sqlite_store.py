@@ -62,7 +62,7 @@ class SqliteStore:
         """Devices to which the loss of a damaged file was told."""
         self._file = self._open()
         self._tight = not reserve.restore()
-        self._file.grow(allowed=not self._tight)
+        self._bound_growth()
 
     @classmethod
     def open(cls, path: Path, now_ms: NowMs, reserve: Reserve | None = None) -> SqliteStore:
@@ -211,11 +211,11 @@ class SqliteStore:
             LOG.error("the disk is full; the ballast is let go", extra={"path": str(self._path)})
         self._tight = True
         self._reserve.free()
-        self._file.grow(allowed=False)
         self._fold()
+        self._bound_growth()
         to_free = eviction.relief(
             sum(ledger.depth.bytes for ledger in self._ledgers.values()),
-            self._file.free_bytes,
+            self._file.free_bytes + self._reserve.spare(),
             wanted,
         )
         for device in sorted(self._ledgers, key=lambda name: -self._ledgers[name].depth.bytes):
@@ -240,7 +240,11 @@ class SqliteStore:
         if self._tight and self._reserve.restore():
             LOG.info("there is room on the disk again", extra={"path": str(self._path)})
             self._tight = False
-            self._file.grow(allowed=True)
+            self._bound_growth()
+
+    def _bound_growth(self) -> None:
+        """Keep the file from growing into the room that its log needs on a tight disk."""
+        self._file.grow(self._reserve.spare() if self._tight else None)
 
     def _open(self) -> SqliteFile:
         try:
@@ -254,7 +258,7 @@ class SqliteStore:
             self._file.close()
         self._set_aside(damage)
         self._file = open_file(self._path)
-        self._file.grow(allowed=not self._tight)
+        self._bound_growth()
         for device, ledger in self._ledgers.items():
             self._restore(device, ledger)
 

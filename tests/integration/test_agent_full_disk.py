@@ -155,3 +155,15 @@ def test_without_a_ballast_a_full_disk_can_stop_it_but_costs_nothing_that_was_ke
     assert {m.key.seq for m in messages} | told == set(range(store.newest("d1").seq + 1))
     assert not kept
     store.close()
+
+
+def test_a_disk_too_small_for_the_ballast_is_used_all_the_same(disk: Path) -> None:
+    ballast = Ballast(disk / "o.ballast", DISK_BYTES // 2)
+    store = SqliteStore.open(disk / "o.db", NOW, ballast)
+    store.begin("d1", "boot1", b"birth")
+
+    assert all(keep(store, frame(ts)) for ts in range(1000))
+
+    assert not (disk / "o.ballast").exists()
+    assert [m.kind for m in store.pending("d1", None, 10_000)] == [Up.DATA] * 1000
+    store.close()

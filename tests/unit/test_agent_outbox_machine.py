@@ -163,13 +163,13 @@ class OutboxLife(RuleBasedStateMachine):
     @rule()
     def fill_the_disk(self) -> None:
         self.reserve.room = self.reserve.held = False
-        self.store._file.grow(allowed=False)
+        self.store._file.grow(0)
 
     @rule()
     def make_room(self) -> None:
         self.reserve.room = True
         if not self.store._tight:
-            self.store._file.grow(allowed=True)
+            self.store._file.grow(None)
 
     @rule()
     def damage(self) -> None:
