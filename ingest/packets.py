@@ -113,11 +113,14 @@ def split(buffer: bytes) -> tuple[list[Publish], list[Control], bytes]:
 
 def _published(buffer: bytes, first: int, start: int, stop: int) -> Publish:
     begin = start + 2
+    if begin > stop:
+        raise BrokenStream("the broker sent a message without a topic")
     after = begin + (buffer[start] << 8 | buffer[start + 1])
-    if not first & 0x06:
-        return Publish(buffer[begin:after], buffer[after:stop], 0)
-    mid = buffer[after] << 8 | buffer[after + 1]
-    return Publish(buffer[begin:after], buffer[after + 2 : stop], mid)
+    body = after + 2 if first & 0x06 else after
+    if body > stop:
+        raise BrokenStream("the broker sent a message that ends within its topic")
+    mid = 0 if body == after else buffer[after] << 8 | buffer[after + 1]
+    return Publish(buffer[begin:after], buffer[body:stop], mid)
 
 
 def _long_length(buffer: bytes, at: int) -> tuple[int, int]:
