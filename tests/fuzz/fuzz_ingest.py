@@ -1,7 +1,7 @@
 """A target for atheris: bytes from anywhere through everything that ingest does with them.
 
-Run it for as long as you like: `python tests/fuzz/fuzz_ingest.py -max_total_time=600`. Between inputs
-it keeps a store in memory, so that one input meets what an earlier one left.
+Run it for as long as you like: `python tests/fuzz/fuzz_ingest.py -max_total_time=600`. Between
+inputs it keeps a store in memory, so that one input meets what an earlier one left.
 """
 
 from __future__ import annotations
