@@ -59,8 +59,9 @@ def listed(*, tenant: Tenant = None, as_json: JsonOption = False) -> None:
         typer.echo(msgspec.json.encode(rows).decode())
         return
     for row in rows:
-        state = f"revoked {row['revoked_at']:%F %T}" if row["revoked_at"] else "may come in"
-        typer.echo(f"{row['login']:<40} {state}, secret of {row['changed_at']:%F %T}")
+        revoked, changed = row["revoked_at"], row["changed_at"]
+        state = f"revoked {revoked:%F %T}" if revoked else f"may come in since {changed:%F %T}"
+        typer.echo(f"{row['login']:<40} {state}")
 
 
 @device.command()
