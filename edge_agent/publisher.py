@@ -147,8 +147,8 @@ class Publisher:
         for boot in self._births:
             await self._say_birth(link, boot)
         self._window.rewind()
-        if self._order is Order.FRESH_BESIDE:
-            self._window.fall_behind(await self._outbox.newest())
+        for first in await self._outbox.pending(None, 1):
+            await self._compare(first.key)
 
     async def _say_birth(self, link: Link, boot: str) -> None:
         self._said_s[boot] = self._steady()
@@ -193,11 +193,16 @@ class Publisher:
         if not old and window.horizon is not None:
             window.catch_up()
             return await self._backlog(room)
-        if len(old) >= room and self._order is Order.FRESH_BESIDE:
-            newest = await self._outbox.newest()
-            if window.horizon is None and lanes.lags(old[-1].key, newest):
-                window.fall_behind(newest)
+        if len(old) >= room and window.horizon is None:
+            await self._compare(old[-1].key)
         return [message for message in old if not window.is_flying(message.key)][:room]
+
+    async def _compare(self, sent: Key) -> None:
+        """Open a lane for new readings where what goes now is far behind them."""
+        if self._order is Order.FRESH_BESIDE:
+            newest = await self._outbox.newest()
+            if lanes.lags(sent, newest):
+                self._window.fall_behind(newest)
 
     async def _publish(self, link: Link, batch: Sequence[Stored]) -> None:
         # An acknowledgement may overtake the PUBACK, so all are in flight before the first goes.
