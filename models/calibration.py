@@ -1,30 +1,17 @@
-"""From raw statistics to tail probabilities, and from an alarm budget to a threshold.
-
-A statistic's history is an *exceedance table*: for each of `EDGES`, how many past values were at
-least that large. Adding a value is one comparison, reading a tail is one look-up, two tables
-blend by addition, and nothing depends on the order of the values.
-
-Beyond the edge that a small share of the values exceeded, the tail is extrapolated: exponential
-excesses with k observations and mean excess b, their rate unknown, have the predictive survival
-function (1 + x / (k b)) ** -k (Pareto II; exponential as k grows). Few observations thus make a
-heavier tail, so that a short history does not shout.
-"""
+"""From tail probabilities to a score, and from an alarm budget to a threshold and a state."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from models.exceedance import EDGES, Counts
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-Counts = npt.NDArray[np.uint16]
 
 WEEK_S = 7 * 86400.0
-EDGES: Floats = np.concatenate(([0.0], 0.1 * 1.25 ** np.arange(39)))
-"""[b] lower edges, geometric from 0.1 to about 480."""
-CAPACITY = 8192
-"""A table that has seen this many values is halved, so that it forgets slowly."""
 RELEARN_FRAMES = 200
 """A released device learns anew for so many frames, and is not anomalous meanwhile."""
 BRIEF_FRAMES = 30
@@ -41,108 +28,6 @@ TEN_TIMES_RARER = 1.0
 """See `scored`."""
 LEAST_ODD = 3.0
 """Tables of evidence hold what is above this, because their edges are finest near 0."""
-TAIL_SHARE = 0.005
-TAIL_LEAST = 8.0
-"""The extrapolated tail holds this share of the values, and at least so many of them. A spike that
-comes back every few hundred frames is in the table, and does not stand out for ever."""
-READY_LEAST = 20.0
-"""A table of fewer values says nothing."""
-
-_BINS = np.arange(len(EDGES), dtype=np.int8)
-_WIDTHS: Floats = np.diff(EDGES)
-
-
-def binned(values: Floats) -> npt.NDArray[np.uint8]:
-    """Where values [...] belong in a table; `EMPTY` for NaN."""
-    return _bin(values).astype(np.uint8)
-
-
-def added(table: Counts, bins: npt.NDArray[np.uint8]) -> Counts:
-    """Add one value [...], as `binned`, to each table [..., b]."""
-    here = bins.astype(np.int8)[..., None]
-    grown: Counts = table + (_BINS[: table.shape[-1]] <= here)
-    full = grown[..., 0] >= CAPACITY
-    if full.any():
-        grown[full] >>= 1
-    return grown
-
-
-def log_tail(table: Counts, values: Floats) -> Floats:
-    """-ln P(as large as this or larger) of values [...] by tables [..., b]; 0 for an empty table.
-
-    Values are never negative. NaN gives 0: an unknown statistic says nothing.
-    """
-    total = table[..., 0].astype(np.float64)
-    here = np.minimum(_bin(values), table.shape[-1] - 1)
-    inside = np.clip(here, 0, table.shape[-1] - 2)
-    low, high = _at(table, inside), _at(table, inside + 1)
-    share = (values - EDGES[inside]) / _WIDTHS[inside]
-    lower, upper = _log_survival(low, total), _log_survival(high, total)
-    tail = np.where(here >= 0, lower + (upper - lower) * share, 0.0)
-    far = (here >= 0) & (high < _wanted(total))
-    tail[far] = _extrapolated(table[far], values[far])
-    return np.where(total > 0, tail, 0.0)
-
-
-def _bin(values: Floats) -> Ints:
-    """Index of the last edge that a value reaches; -1 for NaN."""
-    reached = np.searchsorted(EDGES, values, side="right") - 1
-    return np.where(np.isnan(values), -1, reached)
-
-
-def _at(table: Counts, index: Ints) -> Floats:
-    taken = np.take_along_axis(table, index[..., None], axis=-1)[..., 0]
-    return taken.astype(np.float64)
-
-
-def _wanted(total: Floats) -> Floats:
-    return np.maximum(TAIL_LEAST, TAIL_SHARE * total)
-
-
-def _log_survival(count: Floats, total: Floats) -> Floats:
-    return np.log((total + 1.0) / (count + 1.0))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Tail:
-    total: Floats
-    start: Ints
-    """The last edge that enough values exceed."""
-    count: Floats
-    """How many exceed it, and by how much on average."""
-    mean_excess: Floats
-
-
-def _tail(table: Counts) -> _Tail:
-    """Fit the tail of each table [m, b]."""
-    counts = table.astype(np.float64)
-    widths = _WIDTHS[: counts.shape[1] - 1]
-    total = counts[:, 0]
-    start = np.maximum((counts >= _wanted(total)[:, None]).sum(axis=1) - 1, 0)
-    count = np.maximum(_at(table, start), 1.0)
-    # Simpson's rule with the geometric mean as middle: near exact where survival is exponential.
-    middle = np.sqrt(counts[:, :-1] * counts[:, 1:])
-    areas = (counts[:, :-1] + 4.0 * middle + counts[:, 1:]) * widths / 6.0
-    beyond = _BINS[: len(widths)] >= start[:, None]
-    least = 0.1 * widths[np.minimum(start, len(widths) - 1)]
-    mean_excess = np.maximum(np.where(beyond, areas, 0.0).sum(axis=1) / count, least)
-    return _Tail(total=total, start=start, count=count, mean_excess=mean_excess)
-
-
-def _extrapolated(table: Counts, values: Floats) -> Floats:
-    tail = _tail(table)
-    excess = np.maximum(values - EDGES[tail.start], 0.0) / (tail.count * tail.mean_excess)
-    return _log_survival(tail.count, tail.total) + tail.count * np.log1p(excess)
-
-
-def quantiles(table: Counts, log_tails: Floats) -> Floats:
-    """Give the values that tables [n, b] exceed with probability exp(-log_tails) [q, n]; [q, n].
-
-    The inverse of `log_tail` where it extrapolates; the edge where that begins, for less.
-    """
-    tail = _tail(table)
-    further = np.maximum(log_tails - _log_survival(tail.count, tail.total), 0.0)
-    return EDGES[tail.start] + tail.count * tail.mean_excess * np.expm1(further / tail.count)
 
 
 def evidence(before: Floats, log_tails: Floats, lasting: int) -> Floats:

@@ -4,14 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models import calibration
+from models import calibration, exceedance
 from models.anomaly import evidence
 from models.anomaly.evidence import Deviations, Evidence
 from models.anomaly.spec import Bools, Floats, Ints, ScorerSpec
 from models.anomaly.state import HIGH, LOW, STATISTICS, ScorerState
 from models.anomaly.versions import PriorVersions
 from models.anomaly.view import View
-from models.calibration import Counts, Limits
+from models.calibration import Limits
+from models.exceedance import Counts, Tables
 
 CUSUM = STATISTICS.index("cusum")
 LIMIT_FRAMES = 16
@@ -25,15 +26,14 @@ class Judgement:
 
     deviations: Deviations
     motion: Floats
-    heights: Floats
-    """[n, c] the higher CUSUM; NaN where unknown."""
     evidence: Evidence
     log_tails: Floats
     """[n, k] of each detector."""
-    sums: Counts
-    """[n, b] the table of their sums so far."""
-    total: Floats
-    """[n] the evidence above `LEAST_ODD`, for the table; NaN where it means nothing yet."""
+    tables: Tables
+    """The last one of a device is of its evidence above `LEAST_ODD` so far."""
+    bins: Ints
+    """[n, k + 1 + c] where the statistics, the evidence and the CUSUMs belong in their tables; -1
+    where they mean nothing."""
     evidenced: Floats
     """[n, 2] the running evidence, as `calibration.evidence` gives it."""
     score: Floats
@@ -46,41 +46,45 @@ def judged(state: ScorerState, priors: PriorVersions, slots: Ints, view: View) -
     """Weigh a wave's evidence; nothing is known until the tables hold enough values."""
     deviations = evidence.deviations(view.values, view.residuals, view.steps, view.base, view.known)
     motion = evidence.moved(view.motion, deviations, view.base.wander)
-    heights = np.where(view.known, motion[:, HIGH : LOW + 1].max(axis=1), np.nan)
-    climbs = _climbs(priors.with_climbs(state.climbs[slots], view.which), heights)
+    heights = np.where(view.known, np.maximum(motion[:, HIGH], motion[:, LOW]), np.nan)
+    rises = exceedance.binned_at(heights)
+    climbs = _climbs(priors.climb_tables(state.climbs, slots, view.which), heights, rises)
     precision = evidence.unfolded(state.precision[slots], view.values.shape[1])
     found = evidence.gathered(deviations, motion, view.base.wander, climbs, precision)
-    table = priors.with_tails(state.tails[slots], view.which)
-    ready = (table[:, :-1, 0] >= calibration.READY_LEAST).all(axis=1)
-    log_tails = calibration.log_tail(table[:, :-1], found.statistics)
+    tables = priors.tables(state.tails, slots, view.which)
+    totals = tables.at(np.zeros(found.statistics.shape, np.int64))
+    ready = (totals >= exceedance.READY_LEAST).all(axis=1)
+    bins = exceedance.binned_at(found.statistics)
+    log_tails = exceedance.log_tail(tables, found.statistics, totals, bins)
     seen = np.any(view.known, axis=1) & np.all(np.isfinite(found.statistics), axis=1)
     known = np.asarray(seen & ready, np.bool_)
     before = state.evidence[slots].astype(np.float64)
     evidenced = calibration.evidence(before, log_tails, CUSUM)
     whole, fresh = calibration.scored(evidenced).T
+    total = np.where(known, np.maximum(evidenced[:, 0] - calibration.LEAST_ODD, 0.0), np.nan)
     return Judgement(
         deviations=deviations,
         motion=motion,
-        heights=heights,
         evidence=found,
         log_tails=log_tails,
-        total=np.where(known, np.maximum(evidenced[:, 0] - calibration.LEAST_ODD, 0.0), np.nan),
         evidenced=np.where(known[:, None], evidenced, before),
-        sums=table[:, -1] + _USUAL_SUMS,
+        tables=tables,
+        bins=np.concatenate([bins, exceedance.binned_at(total)[:, None], rises], axis=1),
         score=np.where(known, whole, 0.0),
         fresh=np.where(known, fresh, 0.0),
         known=known,
     )
 
 
-def _climbs(tables: Counts, heights: Floats) -> Floats:
+def _climbs(tables: Tables, heights: Floats, bins: Ints) -> Floats:
     """Log-tails [n, c] of the CUSUMs; NaN where a channel's table does not hold enough yet."""
-    ready = tables[..., 0] >= calibration.READY_LEAST
-    return np.where(ready, calibration.log_tail(tables, heights), np.nan)
+    totals = tables.at(np.zeros(heights.shape, np.int64))
+    tails = exceedance.log_tail(tables, heights, totals, np.minimum(bins, tables.bins - 1))
+    return np.where(totals >= exceedance.READY_LEAST, tails, np.nan)
 
 
 def limited(
-    state: ScorerState, priors: PriorVersions, spec: ScorerSpec, slots: Ints, sums: Counts
+    state: ScorerState, priors: PriorVersions, spec: ScorerSpec, slots: Ints, tables: Tables
 ) -> Limits:
     """Tell at which scores each device's states change, by what it has reached so far.
 
@@ -90,7 +94,9 @@ def limited(
     if due.any():
         own = state.cadence[slots[due]]
         cadence_s = np.where(own > 0, own, priors.cadence_s[state.which[slots[due]]])
-        state.limits[slots[due]] = _limits(spec, sums[due], cadence_s)
+        rows = np.flatnonzero(due)
+        sums = tables.whole(rows, np.full(len(rows), len(STATISTICS)))
+        state.limits[slots[due]] = _limits(spec, sums + _USUAL_SUMS, cadence_s)
     alarm, enter = state.limits[slots].astype(np.float64).T
     return Limits(
         enter=enter,
@@ -104,5 +110,5 @@ def _limits(spec: ScorerSpec, sums: Counts, cadence_s: Floats) -> Floats:
     """Scores [n, 2] that a device reaches as often as the budget, and as the odd share, allow."""
     chance = calibration.frame_chance(spec.alarms_per_week, cadence_s)
     odd = np.maximum(spec.odd_share, chance)
-    reached = calibration.quantiles(sums, -np.log(np.stack([chance, odd])))
+    reached = exceedance.quantiles(sums, -np.log(np.stack([chance, odd])))
     return calibration.scored(reached + calibration.LEAST_ODD).T

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models import calibration
+from models import calibration, exceedance
 from models.anomaly import evidence, levels
 from models.anomaly.judge import Judgement
-from models.anomaly.spec import Bools, Floats, Ints
+from models.anomaly.spec import Bools, Ints
 from models.anomaly.state import EMPTY, MEAN, PENDING, ScorerState
 from models.anomaly.versions import PriorVersions
-from models.anomaly.view import SUSPECT, Frames, View, stilled
+from models.anomaly.view import SUSPECT, Frames, View, still
 from models.calibration import AlarmState
 
 SHAPE_EVERY = 4
@@ -76,8 +76,11 @@ def learn(
     learnt = levels.learnt(view.centre, view.own, lesson, memory)
     state.centre[slots, view.place], state.levels[slots, view.place] = learnt
     over = state.anomalous[slots] & ~after.anomalous
-    motion = np.where(over[:, None, None], stilled(judged.motion), judged.motion)
-    state.motion[slots[view.scored]] = motion[view.scored]
+    still(judged.motion, over)
+    if view.scored.all():
+        state.motion[slots] = judged.motion
+    else:
+        state.motion[slots[view.scored]] = judged.motion[view.scored]
     _learn_tables(state, slots, judged, permit)
     _learn_shape(state, priors, slots, judged, permit.shape, memory)
     state.evidence[slots] = judged.evidenced
@@ -95,15 +98,10 @@ def _learn_tables(state: ScorerState, slots: Ints, judged: Judgement, permit: Pe
     settled = at[state.seen[at] == SETTLED_FRAMES]
     state.tails[settled] >>= 1
     state.climbs[settled] >>= 1
-    state.tails[at] = calibration.added(state.tails[at], due[:, :kinds])
-    state.climbs[at] = calibration.added(state.climbs[at], due[:, kinds:])
-    state.pending[at, head] = calibration.binned(_newest(judged)[rows])
+    state.tails[at] = exceedance.added(state.tails[at], due[:, :kinds])
+    state.climbs[at] = exceedance.added(state.climbs[at], due[:, kinds:])
+    state.pending[at, head] = judged.bins[rows]
     state.head[at] = (head + 1) % PENDING
-
-
-def _newest(judged: Judgement) -> Floats:
-    found = judged.evidence.statistics
-    return np.concatenate([found, judged.total[:, None], judged.heights], axis=1)
 
 
 def _learn_shape(

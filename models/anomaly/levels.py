@@ -87,6 +87,22 @@ def blended(centre: Floats, levels: Floats, prior: PriorRows) -> Baseline:
     )
 
 
+def alone(centre: Floats, levels: Floats) -> Baseline:
+    """Give what `blended` does with a prior that knows nothing, to the last bit, for less."""
+    count = levels[:, COUNT]
+    floor = RESOLUTION * np.abs(centre) + _TINY
+    wander = (count * levels[:, WANDER] + USUAL_FRAMES * USUAL_WANDER) / (count + USUAL_FRAMES)
+    independent = count * independence(levels[:, STEP], levels[:, SPREAD])
+    return Baseline(
+        centre=centre,
+        spread=np.maximum(levels[:, RESIDUAL], floor),
+        step=np.maximum(levels[:, STEP], 0.1 * floor),
+        wander=np.maximum(wander, 0.1 * USUAL_WANDER),
+        local=INDEPENDENT_FRAMES / (INDEPENDENT_FRAMES + independent),
+        frames=count,
+    )
+
+
 def independence(step: Floats, spread: Floats) -> Floats:
     """How many independent frames one frame is worth for knowing a channel's level; .2 at most.
 

@@ -11,7 +11,7 @@ import numpy as np
 from foremend.errors import ForemendError, Remedy
 from models.anomaly.spec import Floats, ScorerSpec
 from models.anomaly.state import CLIMB_BINS, STATISTICS
-from models.calibration import EDGES
+from models.exceedance import EDGES
 
 _HEAD = struct.Struct("<4s8s16s")
 _MAGIC = b"FMP1"

@@ -13,7 +13,7 @@ from models.anomaly.state import EMPTY, FAST, LAST, MEAN, STIR, ScorerState
 from models.anomaly.step import step
 from models.anomaly.versions import NO_PRIOR, PriorVersions, extended, no_priors
 from models.anomaly.view import Frames, Setting
-from models.anomaly.waves import waves
+from models.anomaly.waves import is_wave, waves
 
 
 class FleetScorer:
@@ -80,6 +80,8 @@ class FleetScorer:
         that `slot` did not give, ValueError where lengths differ.
         """
         frames = self._frames(slots, ts_ms, phase, values, quality, healthy)
+        if is_wave(frames.slots):
+            return step(self.state, self._priors, self._setting, frames)
         out = _blank(len(frames.slots), len(self.spec.channels))
         for rows in waves(frames.slots):
             part = step(self.state, self._priors, self._setting, _taken(frames, rows))

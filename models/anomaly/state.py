@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from foremend.errors import ForemendError, Remedy
 from models.anomaly.spec import ScorerSpec
-from models.calibration import EDGES, USUAL
+from models.calibration import USUAL
+from models.exceedance import EDGES
 
 NEVER = -(2**62)
 """A time before all others; differences to it still fit into 64 bits."""

@@ -16,7 +16,7 @@ def step(state: ScorerState, priors: PriorVersions, setting: Setting, frames: Fr
     """Score one wave and bring the state up to date."""
     view = viewed(state, priors, setting, frames)
     found = judged(state, priors, frames.slots, view)
-    limits = limited(state, priors, setting.spec, frames.slots, found.sums)
+    limits = limited(state, priors, setting.spec, frames.slots, found.tables)
     after, alarm = calibration.advance(
         setting.rule,
         _alarm_state(state, frames.slots),

@@ -7,7 +7,7 @@ import numpy as np
 from models.anomaly.levels import PriorRows
 from models.anomaly.prior import CohortPrior, PriorRefused, empty_prior
 from models.anomaly.spec import Floats, Ints, ScorerSpec
-from models.calibration import Counts
+from models.exceedance import Counts, Tables
 
 NO_PRIOR = 0
 """The version of `empty_prior`, which every scorer knows."""
@@ -49,17 +49,18 @@ class PriorVersions:
         except KeyError as unknown:
             raise PriorRefused from unknown
 
-    def with_tails(self, own: Counts, which: Ints) -> Counts:
-        """Add to devices' own exceedance tables [n, k, b] those of their priors."""
-        if len(self.tails) == 1:
-            return own
-        return own + self.tails[which]
+    def tables(self, own: Counts, slots: Ints, which: Ints) -> Tables:
+        """Devices' own exceedance tables [s, k, b], to which those of their priors are added."""
+        return Tables(own=own, slots=slots, prior=self.tails if self.any else None, which=which)
 
-    def with_climbs(self, own: Counts, which: Ints) -> Counts:
-        """Add to devices' own tables of CUSUMs [n, c, b] those of their priors."""
-        if len(self.climbs) == 1:
-            return own
-        return own + self.climbs[which]
+    def climb_tables(self, own: Counts, slots: Ints, which: Ints) -> Tables:
+        """Likewise the tables of CUSUMs [s, c, b]."""
+        return Tables(own=own, slots=slots, prior=self.climbs if self.any else None, which=which)
+
+    @property
+    def any(self) -> bool:
+        """Whether there is any besides the empty one."""
+        return len(self.index) > 1
 
 
 def no_priors(spec: ScorerSpec) -> PriorVersions:

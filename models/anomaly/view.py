@@ -88,7 +88,11 @@ def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: 
     values = raw - shift
     centre = state.centre[slots, place]
     own = state.levels[slots, place].astype(np.float64)
-    base = levels.blended(centre, own, priors.rows(which, place))
+    base = (
+        levels.blended(centre, own, priors.rows(which, place))
+        if priors.any
+        else levels.alone(centre, own)
+    )
     restart = timing.broken | (frames.phase != state.phase[slots])
     motion = _restarted(state.motion[slots], values, timing.broken, restart)
     local = np.where(state.free[slots][:, None], 0.0, base.local)
@@ -112,14 +116,14 @@ def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: 
 
 
 def _restarted(motion: Floats, values: Floats, broken: Bools, restart: Bools) -> Floats:
-    again = np.where(broken[:, None, None], stilled(motion), motion)
+    """`motion`, which is changed in place, with what was interrupted begun again."""
+    still(motion, broken)
     fast = motion[:, FAST]
-    again[:, FAST] = np.where(restart[:, None] | ~np.isfinite(fast), values, fast)
-    return again
+    np.copyto(fast, values, where=restart[:, None] | ~np.isfinite(fast))
+    return motion
 
 
-def stilled(motion: Floats) -> Floats:
-    """Forget what spans several frames: mean deviation, CUSUMs, stir."""
-    still = motion.copy()
-    still[:, MEAN : STIR + 1] = 0.0
-    return still
+def still(motion: Floats, where: Bools) -> None:
+    """Forget, in place, what spans several frames: mean deviation, CUSUMs, stir."""
+    if where.any():
+        motion[where, MEAN : STIR + 1] = 0.0

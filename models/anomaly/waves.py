@@ -7,6 +7,11 @@ import numpy as np
 from models.anomaly.spec import Ints
 
 
+def is_wave(slots: Ints) -> bool:
+    """Whether the rows are one wave as they stand: slots that rise from row to row."""
+    return len(slots) > 0 and bool((slots[1:] > slots[:-1]).all())
+
+
 def waves(slots: Ints) -> Iterator[Ints]:
     """Row indices, wave after wave: the first row of each device, then the second, and so on."""
     if len(slots) == 0:
