@@ -7,15 +7,14 @@ device is scored as soon as judging begins, by its last step before.
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from foremend.errors import ForemendError
-from models import baselines, diagnosis, reliability, thresholds
-from models.backtest import Candidate, judge, open_orders
+from models import baselines, diagnosis, thresholds
+from models.backtest import Candidate, open_orders
 from models.features.spec import HOUR_MS
 from models.fitting import TrainingPlan
 from models.history import rows_of
@@ -23,11 +22,11 @@ from models.labels import outcomes
 from models.training import train_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from models.backtest import Failure, Judgement
+    from models.backtest import Failure
     from models.failure import FailureModel
     from models.features import Rows
     from models.history import History
@@ -181,8 +180,8 @@ def _with_orders(draft: Told) -> Told:
     since = draft.fleet.clock(draft.task.judge_from_ms)
     limits = dict(zip(model.spec.components, model.thresholds, strict=True))
     due = draft.probability >= np.array(model.thresholds)
-    candidates = _candidates(history, rows, np.where(due, draft.probability, 0.0), since)
-    opened = open_orders(candidates, limits, _replaced(history), draft.task.horizon_h)
+    telling = candidates(history, rows, np.where(due, draft.probability, 0.0), since)
+    opened = open_orders(telling, limits, replaced(history), draft.task.horizon_h)
     judged = rows.ts_ms >= since
     return replace(
         draft,
@@ -193,7 +192,7 @@ def _with_orders(draft: Told) -> Told:
     )
 
 
-def _candidates(history: History, rows: Rows, probability: Floats, since: int) -> list[Candidate]:
+def candidates(history: History, rows: Rows, probability: Floats, since: int) -> list[Candidate]:
     """Return what could open an order, by time; what was told last before counts as `since`."""
     swaps = history.replacements
     row, k = np.nonzero(probability > 0)
@@ -222,85 +221,6 @@ def _explained(model: FailureModel, rows: Rows, order: Order, row: int) -> Order
     return replace(order, top_reasons=tuple(r.short() for r in why))
 
 
-def _replaced(history: History) -> list[Failure]:
+def replaced(history: History) -> list[Failure]:
+    """Return the replacements of a history, those of failed parts included."""
     return thresholds.happened(history, history.replacements)
-
-
-def figures(told: Told) -> dict[str, Any]:
-    """Return what the orders were worth, and beside them what simpler methods would have got."""
-    judgement = judgement_of(told, told.orders)
-    model = told.trained.model
-    return {
-        **plain(judgement),
-        "calibration": reliability.figures(told.probability, told.result, told.task.horizon_h),
-        "components": _by_component(told),
-        "thresholds": dict(zip(model.spec.components, model.thresholds, strict=True)),
-        "labelled_failures": dict(told.trained.failures),
-        "abstained_share": float(np.isnan(told.probability).mean()),
-        "devices_judged": len(told.judged),
-        "cadence_h": told.fleet.cadence_ms / HOUR_MS,
-        **_simple(told, judgement.foreseen),
-    }
-
-
-def judgement_of(told: Told, orders: Sequence[Order], component: str | None = None) -> Judgement:
-    """Judge orders on the judged devices; of one component, or of all."""
-    history = told.fleet.history
-    mine = set(told.judged)
-    return judge(
-        [o for o in orders if component in (None, o.component)],
-        [
-            f
-            for f in thresholds.happened(history, history.failures)
-            if f.device in mine and component in (None, f.component)
-        ],
-        since_ms=told.fleet.clock(told.task.judge_from_ms),
-        until_ms=told.until_ms,
-        horizon_h=told.task.horizon_h,
-        devices=len(told.judged),
-    )
-
-
-def plain(judgement: Judgement) -> dict[str, Any]:
-    """Return a judgement as JSON holds it: what was not counted is null."""
-    told = asdict(judgement)
-    told["work_orders"] = told.pop("orders")
-    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in told.items()}
-
-
-def _by_component(told: Told) -> dict[str, Any]:
-    names = told.fleet.history.spec.components
-    judged = {name: judgement_of(told, told.orders, name) for name in names}
-    return {
-        name: {
-            "work_orders": j.orders,
-            "true_orders": j.true_orders,
-            "failures": j.failures,
-            "foreseen": j.foreseen,
-        }
-        for name, j in judged.items()
-    }
-
-
-def _simple(told: Told, foreseen: int) -> dict[str, Any]:
-    """Each simpler method at the threshold, chosen with hindsight, that foresees as many."""
-    history, model = told.fleet.history, told.trained.model
-    scores = {
-        "error_code_lookup": baselines.lookup_scores(history, told.rows, told.lookup),
-        "telemetry_alone": baselines.telemetry_scores(model, told.rows.values),
-    }
-    return {name: plain(_at_recall(told, score, foreseen)) for name, score in scores.items()}
-
-
-def _at_recall(told: Told, score: Floats, foreseen: int) -> Judgement:
-    history = told.fleet.history
-    levels = baselines.levels(score[score > 0])
-    kept = np.where(score >= levels[0], score, 0.0)
-    candidates = _candidates(history, told.rows, kept, int(told.rows.ts_ms.min()))
-    judged = [
-        judgement_of(told, orders)
-        for _, orders in baselines.along_thresholds(
-            candidates, levels, history.spec.components, _replaced(history), told.task.horizon_h
-        )
-    ]
-    return baselines.at_recall(judged, foreseen)

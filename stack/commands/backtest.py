@@ -52,7 +52,7 @@ def failures(
 
     Times are those at which a row became known. Telemetry may be hourly, daily or between.
     """
-    from models import backtest_failures
+    from models import backtest_failures, backtest_figures
     from models.backtest_files import write_orders
     from models.tables import times
     from models.tables.fleet import FleetFiles, read_devices, read_fleet
@@ -76,7 +76,7 @@ def failures(
     with _progress("backtest") as progress:
         fleet = read_fleet(files, longest_step_ms=round(horizon_h * 3_600_000), progress=progress)
         told = backtest_failures.tell(fleet, task, progress=progress)
-        figures = backtest_failures.figures(told)
+        figures = backtest_figures.figures(told)
     if out is not None:
         write_orders(
             out, told.orders, lambda clock: times.told_like(fleet.time_form, fleet.instant(clock))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from models import backtest_failures, reliability
+from models import backtest_failures, backtest_figures, reliability
 from models.backtest_failures import NothingToJudge, Task, UnknownDevices, WrongDates
 from models.labels import Outcomes
 from models.tables.fleet import FleetFiles, read_fleet
@@ -71,7 +71,7 @@ def told(fleet):
 
 @pytest.fixture(scope="module")
 def figures(told):
-    return backtest_failures.figures(told)
+    return backtest_figures.figures(told)
 
 
 def test_plain_faults_are_foreseen_a_day_ahead_and_nothing_else(figures):
@@ -112,7 +112,7 @@ def test_devices_that_are_judged_teach_nothing(fleet, told):
     taught = fleet.history.failures.device >= len(judged)
     before = fleet.instant(0) + fleet.history.failures.ts_ms < CUT
     assert sum(apart.trained.failures.values()) <= int((taught & before).sum())
-    assert backtest_failures.figures(apart)["event_recall"]["value"] >= 0.8
+    assert backtest_figures.figures(apart)["event_recall"]["value"] >= 0.8
 
 
 def test_what_was_foreseen_when_judging_begins_is_ordered_then(fleet, told):
