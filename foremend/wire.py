@@ -12,6 +12,7 @@ import math
 import zlib
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
@@ -192,12 +193,14 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     details: Details = {}
 
 
-class Status(Struct, frozen=True, kw_only=True):
+class Status(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whether the device is there; retained, and left behind as its last will."""
 
     boot: Id
     state: Literal["online", "offline"]
     ts_ms: Instant
+    unsettled: Natural | None = None
+    """Messages in the agent's outbox that were not acknowledged when it said so."""
 
 
 class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -338,7 +341,7 @@ def _check_data(message: UpMessage) -> None:
         raise MalformedMessage("ragged", f"{count} offsets, other counts of phase or quality")
     if frames.values and set(map(len, frames.values)) != {count}:
         raise MalformedMessage("ragged", f"a channel has not {count} values")
-    if count > 1 and any(b <= a for a, b in zip(offsets, offsets[1:], strict=False)):
+    if count > 1 and any(b <= a for a, b in pairwise(offsets)):
         raise MalformedMessage("not_increasing", "offsets must strictly increase")
     if offsets[-1] > MAX_SPAN_MS:
         raise MalformedMessage("span_too_long", f"at most {MAX_SPAN_MS} ms in one message")

@@ -6,9 +6,17 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from foremend import wire
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ingest.batch import Committed
     from ingest.inbox import Inbox
+    from ingest.intake import Accepted
+
+
+MOST_AGENTS: Final = 32_768
 
 
 class Metrics:
@@ -45,6 +53,17 @@ class Metrics:
             "foremend_ingest_lag_seconds",
             "From taking the newest frame of the last commit to its commit, on live timelines",
         )
+        self._depths: dict[wire.Address, int] = {}
+        self.outbox_depth = Gauge(
+            "foremend_ingest_agents_unsettled_messages",
+            "Messages that agents said they hold, all together, when each last said so",
+        )
+        self.outbox_depth.set_function(lambda: sum(list(self._depths.values())))
+        self.deepest_outbox = Gauge(
+            "foremend_ingest_agents_deepest_unsettled_messages",
+            "Messages that the agent holds which holds most",
+        )
+        self.deepest_outbox.set_function(lambda: max(list(self._depths.values()), default=0))
         self.acks_dropped = Counter(
             "foremend_ingest_acks_dropped_total", "Acknowledgements that the broker did not take"
         )
@@ -59,6 +78,15 @@ class Metrics:
         """Ask the inbox whenever somebody asks us."""
         self.in_flight.set_function(lambda: inbox.messages)
         self.in_flight_bytes.set_function(lambda: inbox.size)
+
+    def heard(self, accepted: Iterable[Accepted]) -> None:
+        """Note how much agents say that they still hold."""
+        for one in accepted:
+            message = one.message
+            if isinstance(message, wire.Status) and message.unsettled is not None:
+                self._depths[one.address] = message.unsettled
+        if len(self._depths) > MOST_AGENTS:
+            self._depths.clear()
 
     def committed(self, committed: Committed) -> None:
         """Count one commit."""

@@ -125,6 +125,7 @@ class Worker:
         if committed is None:
             return
         METRICS.committed(committed)
+        METRICS.heard(accepted)
         self.reply.tell(self._teller.add(committed.told, self.monotonic()))
         self.reply.puback([o.arrival for o in outcomes])
         if committed.late:
