@@ -29,7 +29,7 @@ from stack.service import Service
 from stack.services import RUN, foremend_service, service_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from stack.drill.small_disk import SmallDisk
     from stack.embedded.datadir import DataDir
@@ -99,6 +99,9 @@ class Ground(Protocol):
     def part(self, name: str) -> Part:
         """Give what may be harmed, running; raises NotHere where it is not offered."""
 
+    def dismiss(self, needed: Collection[str]) -> None:
+        """Stop what was started for an earlier scenario and is not among the parts needed."""
+
     def tend(self) -> None:
         """Start again whatever died by itself, as a supervisor would."""
 
@@ -160,6 +163,12 @@ class ThrowAway:
                 raise NotHere(f"there is no part named {name!r}")
             self._add(self._service(name)).wait_ready()
         return self._parts[name]
+
+    def dismiss(self, needed: Collection[str]) -> None:
+        """Stop what was started for an earlier scenario and is not among the parts needed."""
+        for name in {SCORING, API} - set(needed):
+            if name in self._parts:
+                self._parts.pop(name).stop()
 
     def tend(self) -> None:
         """Start again whatever died by itself, as a supervisor would."""

@@ -222,6 +222,7 @@ def rehearse(scenario: Scenario, ground: Ground, course: Course) -> Report:
     Raises:
         NotHere: the ground does not offer what the scenario harms.
     """
+    ground.dismiss(scenario.waits_for)
     folder = ground.folder / "trials" / scenario.name
     trial = Trial(ground, scenario.name, folder, scenario.habits)
     with ExitStack() as stack:

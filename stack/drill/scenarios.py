@@ -78,23 +78,15 @@ def _kill(name: str, sentence: str, *parts: str) -> Scenario:
     )
 
 
+# In this order few servers are started, and scoring has little to catch up with.
 SCENARIOS: Final = (
+    _kill("kill-scoring", "kill -9 of scoring", SCORING),
+    _kill("kill-api", "kill -9 of the API", API),
+    _kill("kill-all", "kill -9 of everything, in any order", *BACK_IN_ORDER),
     _kill("kill-agent", "kill -9 of the agents", DEVICES),
     _kill("kill-broker", "kill -9 of the broker", BROKER),
     _kill("kill-ingest", "kill -9 of ingest", INGEST),
     _kill("kill-database", "kill -9 of PostgreSQL and all its backends", POSTGRES),
-    _kill("kill-scoring", "kill -9 of scoring", SCORING),
-    _kill("kill-api", "kill -9 of the API", API),
-    _kill("kill-all", "kill -9 of everything, in any order", *BACK_IN_ORDER),
-    Scenario(
-        name="kill-worker",
-        sentence="kill -9 of one of two ingest workers, who does not come back",
-        fault=worker_lost,
-        hold_s=(0.0, 0.0),
-        check=workers_back,
-        within_s=10.0,
-        ground=Kind.TWO_WORKERS,
-    ),
     Scenario(
         name="broker-wiped",
         sentence="the broker dies with messages that nobody stored, and its state is deleted",
@@ -109,34 +101,19 @@ SCENARIOS: Final = (
         habits=HASTY,
     ),
     Scenario(
+        name="flapping",
+        sentence="the link is cut every 100 ms",
+        fault=flapping,
+        hold_s=(2.0, 4.0),
+        habits=HASTY,
+        check=one_session,
+    ),
+    Scenario(
         name="acks-dropped",
         sentence="only our acknowledgements get lost",
         fault=lambda scene: relayed(scene, Mode.NO_ACKS),
         hold_s=(1.0, 3.0),
         habits=Habits(first_resend_s=0.5, relayed=True),
-    ),
-    Scenario(
-        name="database-hung",
-        sentence="PostgreSQL and its backends are stopped in mid-work",
-        fault=lambda scene: paused(scene, POSTGRES),
-        hold_s=(1.0, 3.0),
-    ),
-    Scenario(
-        name="outbox-full",
-        sentence="the agents fill their disk while the link is down; it stays full when it is back",
-        fault=outbox_full,
-        hold_s=(1.0, 2.0),
-        habits=Habits(rate_hz=40.0, channels=48, relayed=True),
-        check=freed,
-        small_outbox=True,
-    ),
-    Scenario(
-        name="database-full",
-        sentence="the database's disk is full, and has room again later",
-        fault=database_full,
-        hold_s=(2.0, 4.0),
-        habits=Habits(rate_hz=40.0, channels=48),
-        ground=Kind.SMALL_DATABASE,
     ),
     Scenario(
         name="shuffled",
@@ -152,18 +129,42 @@ SCENARIOS: Final = (
         habits=Habits(wrong_clock=True),
     ),
     Scenario(
+        name="outbox-full",
+        sentence="the agents fill their disk while the link is down; it stays full when it is back",
+        fault=outbox_full,
+        hold_s=(1.0, 2.0),
+        habits=Habits(rate_hz=40.0, channels=48, relayed=True),
+        check=freed,
+        small_outbox=True,
+    ),
+    Scenario(
         name="ingest-stopped",
         sentence="ingest is stopped in mid-work and goes on later",
         fault=lambda scene: paused(scene, INGEST),
         hold_s=(1.0, 3.0),
     ),
     Scenario(
-        name="flapping",
-        sentence="the link is cut every 100 ms",
-        fault=flapping,
+        name="database-hung",
+        sentence="PostgreSQL and its backends are stopped in mid-work",
+        fault=lambda scene: paused(scene, POSTGRES),
+        hold_s=(1.0, 3.0),
+    ),
+    Scenario(
+        name="database-full",
+        sentence="the database's disk is full, and has room again later",
+        fault=database_full,
         hold_s=(2.0, 4.0),
-        habits=HASTY,
-        check=one_session,
+        habits=Habits(rate_hz=40.0, channels=48),
+        ground=Kind.SMALL_DATABASE,
+    ),
+    Scenario(
+        name="kill-worker",
+        sentence="kill -9 of one of two ingest workers, who does not come back",
+        fault=worker_lost,
+        hold_s=(0.0, 0.0),
+        check=workers_back,
+        within_s=10.0,
+        ground=Kind.TWO_WORKERS,
     ),
 )
 BY_NAME: Final = {scenario.name: scenario for scenario in SCENARIOS}
