@@ -14,6 +14,8 @@ LONGEST_RESEND_S: Final = 900.0
 FIRST_RECONNECT_S: Final = 0.5
 LONGEST_RECONNECT_S: Final = 30.0
 _MOST_DOUBLINGS: Final = 16
+REPORT_S: Final = 60.0
+"""Between two words on how much waits in the outbox."""
 BIRTH_REST_S: Final = 1.0
 """Requests for birth that come within this time of one are answers to what went before it."""
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edge_agent.link import Connector, Heard, Link
-    from edge_agent.messages import Key, Settlement, Stored
+    from edge_agent.messages import Key, Load, Settlement, Stored
     from foremend.clock import NowMs
     from foremend.wire import Ack, Address
 
@@ -34,6 +34,10 @@ LOG: Final = logging.getLogger(__name__)
 
 class Outbox(Protocol):
     """What the publisher asks of a device's outbox."""
+
+    @property
+    def load(self) -> Load:
+        """What waits in it, now."""
 
     async def pending(self, after: Key | None, limit: int) -> list[Stored]:
         """Give kept messages in the order of sending, past `after`; none of an undated boot."""
@@ -77,6 +81,7 @@ class Publisher:
         chance: Callable[[], float],
         first_resend_s: float = policy.FIRST_RESEND_S,
         order: Order = Order.OLDEST_FIRST,
+        report_s: float = policy.REPORT_S,
     ) -> None:
         self.traffic: Final = Traffic()
         self.told: Callable[[Down, bytes], None] | None = None
@@ -90,6 +95,7 @@ class Publisher:
         self._chance = chance
         self._window = Window(boot, first_resend_s=first_resend_s)
         self._order = order
+        self._report_s = report_s
         self._dated = False
         self._births: dict[str, bytes] = {}
         self._said_s: dict[str, float] = {}
@@ -126,6 +132,7 @@ class Publisher:
             sides = [
                 group.create_task(self._send(link), name=f"{device} sends"),
                 group.create_task(self._listen(link), name=f"{device} listens"),
+                group.create_task(self._report(link), name=f"{device} reports"),
             ]
             await stop.wait()
             for side in sides:
@@ -220,6 +227,15 @@ class Publisher:
         except TimeoutError:
             return
 
+    async def _report(self, link: Link) -> None:
+        """Say now and then how much waits, where that has changed."""
+        said = self._outbox.load.unsettled
+        while True:
+            await asyncio.sleep(self._report_s)
+            if self._outbox.load.unsettled != said:
+                said = self._outbox.load.unsettled
+                await link.publish(self._status("online"))
+
     async def _listen(self, link: Link) -> None:
         async for heard in link.heard():
             if heard.topic == self._address.down(Down.ACK):
@@ -260,7 +276,9 @@ class Publisher:
         LOG.info("birth wanted", extra={"boot": boot, "reason": decision.reason.value})
 
     def _status(self, state: Literal["online", "offline"]) -> Said:
-        status = wire.Status(boot=self._boot, state=state, ts_ms=self._clock())
+        # A last will is written long before it is read.
+        unsettled = self._outbox.load.unsettled if state == "online" else None
+        status = wire.Status(boot=self._boot, state=state, ts_ms=self._clock(), unsettled=unsettled)
         return Said(topic=self._address.up(Up.STATUS), payload=wire.encode(status), retain=True)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from edge_agent.lanes import SHARE, Order
 from edge_agent.link import Heard, MemoryConnector, MemoryLink
-from edge_agent.messages import Key, Settlement, Stored
+from edge_agent.messages import Key, Load, Settlement, Stored
 from edge_agent.publisher import Publisher
 from foremend import wire
 from foremend.clock import ManualClock
@@ -41,6 +41,10 @@ class ListedOutbox:
     async def pending(self, after: Key | None, limit: int) -> list[Stored]:
         keys = sorted(k for k in self.messages if after is None or k > after)
         return [self.messages[key] for key in keys[:limit]]
+
+    @property
+    def load(self) -> Load:
+        return Load(unsettled=len(self.messages))
 
     async def some(self, keys: frozenset[Key]) -> list[Stored]:
         return [self.messages[key] for key in sorted(keys) if key in self.messages]
@@ -79,6 +83,7 @@ class Bench:
             steady=lambda: self.now_s,
             chance=lambda: -1.0,  # no delay between two connections
             order=order,
+            report_s=0.001,
         )
 
     @property
@@ -383,3 +388,21 @@ async def test_a_message_of_the_fresh_lane_is_resent_when_it_is_overdue() -> Non
         await bench.until(lambda: b"own 500" in bench.data())
         bench.advance(30)
         await bench.until(lambda: bench.data().count(b"own 500") == 2)
+
+
+async def test_it_says_how_much_waits_and_again_when_that_changes(bench: Bench) -> None:
+    bench.outbox.add(0, 1)
+    async with running(bench):
+        await bench.until(lambda: len(bench.data()) == 2)
+        bench.acknowledge(Ack(boot=OWN, upto=1))
+        async with asyncio.timeout(10):
+            while waiting(bench)[-1] != 0:  # noqa: ASYNC110 - what is waited for has no event
+                await asyncio.sleep(0.001)
+
+    assert waiting(bench) == [2, 0, None]
+
+
+def waiting(bench: Bench) -> list[int | None]:
+    said = [s.payload for s in bench.link.said if s.topic == ADDRESS.up(Up.STATUS)]
+    found = [wire.decode_up(Up.STATUS, payload) for payload in said]
+    return [status.unsettled for status in found if isinstance(status, wire.Status)]
