@@ -181,7 +181,7 @@ class Batch:
         if timeline == _LIVE:
             return live_since(self.terms.now_ms, wary=self.terms.wary)
         clock = self.known.clocks.get(timeline, self.clocks.get(timeline))
-        return 0 if clock is None else live_since(clock, wary=self.terms.wary)
+        return 0 if clock is None else live_since(clock, wary=self.terms.wary, played=True)
 
     def _plan(self, numbered: list[Accepted], births: list[Accepted]) -> Plan:
         locking = self.terms.lane is not Lane.LATE

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 LATE_AFTER_MS: Final = 2 * DAY_MS
 """Behind the timeline's own clock; an outage of a night or two is still live."""
+PLAYED_LATE_AFTER_MS: Final = 28 * DAY_MS
+"""The same where a clock runs as fast as it may: devices of a replay drift days apart for a while,
+and what is played fast is stored fast only in large transactions."""
 SECTION_MS: Final = 7 * DAY_MS
 SECTION_ORIGIN_MS: Final = 4 * DAY_MS
 """1970-01-05, a Monday: sections of frames begin on Mondays, 00:00 UTC."""
@@ -39,17 +42,18 @@ class Lane(Enum):
     """Everything; old sections are waited for before anything is locked that live rows need."""
 
 
-def live_since(clock_ms: Millis, *, wary: bool) -> Millis:
+def live_since(clock_ms: Millis, *, wary: bool, played: bool = False) -> Millis:
     """Give the instant from which on frames are live on a timeline that stands at `clock_ms`.
 
     `wary`, once a live commit had to wait for a section: nothing but the present one is live.
+    `played`, where the timeline does not follow the wall's clock.
 
     >>> live_since(SECTION_ORIGIN_MS + 3 * DAY_MS, wary=True) == SECTION_ORIGIN_MS
     True
     """
     if wary:
         return clock_ms - (clock_ms - SECTION_ORIGIN_MS) % SECTION_MS
-    return clock_ms - LATE_AFTER_MS
+    return clock_ms - (PLAYED_LATE_AFTER_MS if played else LATE_AFTER_MS)
 
 
 def sections(starts: Sequence[Millis], spans: Sequence[Millis]) -> list[tuple[Millis, Millis]]:

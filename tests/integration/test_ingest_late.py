@@ -173,3 +173,22 @@ def test_late_rows_keep_the_order_of_the_log_and_its_positions_without_holes(
         WHERE NOT EXISTS (SELECT FROM input_log l WHERE l.batch_id = f.batch_id)
     """
     assert owner.execute(missing.encode()).fetchone() == (0,)
+
+
+def test_without_a_lane_of_their_own_late_rows_do_hold_up_live_ones(
+    migrated_urls, owner, ear
+) -> None:
+    """The control: it is the lane that keeps them apart, not luck."""
+    stop = threading.Event()
+    with connect(migrated_urls.app, name="test") as link:
+        worker = Worker(lambda: PostgresStore(link, Lane.ALL), ear, lambda: NOW_MS)
+        thread = threading.Thread(target=worker.run, args=(stop,))
+        thread.start()
+        worker.inbox.put([birth(), data(0, weeks_ago=5), data(1)])
+        assert ear.hears(0, 1)
+        with held(owner, section_of(owner, 0)):
+            worker.inbox.put([data(2, weeks_ago=5), data(3)])
+            assert not ear.hears(3, within_s=0.5)
+        assert ear.hears(2, 3)
+        stop.set()
+        thread.join()
