@@ -26,6 +26,7 @@ from stack.embedded.ports import free_port
 from stack.embedded.postgres import EmbeddedPostgres
 from stack.embedded.server import serving
 from stack.services import RUN
+from stack.system import API, FLEET, SERVICES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -179,8 +180,7 @@ def test_killing_ingest_and_scoring_opens_no_second_order(first) -> None:
 def test_the_totals_name_storage_broker_and_what_each_process_takes(first) -> None:
     assert first["storage"] in {"postgresql", "timescaledb"}
     assert first["broker"] in {"nats-server", "mosquitto"}
-    servers, services = {"postgres", "broker", "up"}, {"ingest", "scoring", "alerting", "api"}
-    assert first["rss_mb"].keys() == servers | services | {"field-service", "simulate"}
+    assert first["rss_mb"].keys() == {"postgres", "broker", *SERVICES, API, FLEET, "up"}
     assert all(5 < mb < 400 for mb in first["rss_mb"].values())
     assert first["rss_mb"]["ingest"] < 80
     assert first["rss_mb"]["scoring"] < 250
