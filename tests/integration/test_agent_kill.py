@@ -108,7 +108,7 @@ print(json.dumps({"deaths": deaths, "lost": lost}))
 
 def test_killed_at_any_line_it_loses_nothing_that_was_confirmed(tmp_path: Path) -> None:
     place = "/dev/shm" if Path("/dev/shm").is_dir() else str(tmp_path)
-    step = 29  # of some thousands of lines, and coprime to the loops in them
+    step = 37  # of some thousands of lines, and coprime to the loops in them
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, place, str(step)],
         cwd=Path(__file__).parents[2],

@@ -200,7 +200,7 @@ async def test_however_the_link_flaps_there_is_one_session_and_nothing_is_lost(
         ingest_at(broker, tenant) as ingest,
         agent_at(link, broker, tenant, tmp_path / "o.db", frames_per_message=1) as one,
     ):
-        for flap in range(8):
+        for flap in range(5):
             await until(lambda number=flap: link.sessions > number)
             await one.push(*range(20 * flap, 20 * flap + 20))
             await asyncio.sleep(chance.uniform(0, 0.3))
@@ -209,9 +209,9 @@ async def test_however_the_link_flaps_there_is_one_session_and_nothing_is_lost(
         async with asyncio.timeout(PATIENCE_S):
             await one.agent.drained()
 
-    assert sorted(ingest.came) == list(range(160))
+    assert sorted(ingest.came) == list(range(100))
     assert link.most_at_once == 1
-    assert link.sessions >= 8
+    assert link.sessions >= 5
 
 
 async def test_a_link_that_swallows_everything_is_given_up_and_the_next_session_takes_over(
@@ -239,7 +239,7 @@ async def test_a_link_that_swallows_everything_is_given_up_and_the_next_session_
 async def test_new_readings_come_at_once_while_a_backlog_drains(
     broker: BrokerAddress, link: Link, tenant: str, tmp_path: Path
 ) -> None:
-    backlog, live_s = 3000, 0.05
+    backlog, live_s = 1500, 0.05
     link.open = False
     async with (
         ingest_at(broker, tenant) as ingest,

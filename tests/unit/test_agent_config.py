@@ -11,6 +11,7 @@ import pytest
 from edge_agent import session
 from edge_agent.config import read_config
 from edge_agent.logs import JsonLines
+from edge_agent.sampling.config import ChannelSampling, SamplingConfig
 from edge_agent.source import Description
 from edge_agent.sources.kinds import make_source
 from foremend import wire
@@ -142,3 +143,38 @@ def test_a_birth_says_what_the_source_and_the_session_know(packed: bool) -> None
     assert (birth.boot, birth.boot_ms, birth.timeline) == ("b", 9, "replay:r1")
     assert birth.channels == description.channels
     assert birth.components == description.components
+
+
+def test_how_readings_are_sampled_is_told_by_channel(tmp_path: Path) -> None:
+    path = tmp_path / "agent.toml"
+    path.write_text(
+        GOOD
+        + """
+[sampling]
+window_s = 30
+before_s = 2.5
+
+[sampling.default]
+stale_after_s = 10
+
+[sampling.channels.hotend]
+report = "change"
+deadband = 0.5
+heartbeat_s = 20
+statistics = ["min", "max"]
+burst_high = 290
+"""
+    )
+
+    sampling = read_config(path).sampling
+
+    assert (sampling.window_s, sampling.before_s) == (30, 2.5)
+    assert sampling.default == ChannelSampling(stale_after_s=10)
+    assert sampling.channels["hotend"].statistics == ("min", "max")
+
+
+def test_without_a_word_on_sampling_everything_is_sent(tmp_path: Path) -> None:
+    path = tmp_path / "agent.toml"
+    path.write_text(GOOD)
+
+    assert read_config(path).sampling == SamplingConfig()
