@@ -28,9 +28,10 @@ class Slot:
     frames: int
     phase: int
     """The most frequent one."""
-    lo: Sequence[float | None]
-    mid: Sequence[float | None]
-    hi: Sequence[float | None]
+    lo: Sequence[float | None] | Floats
+    mid: Sequence[float | None] | Floats
+    hi: Sequence[float | None] | Floats
+    """None or NaN where nothing was read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +102,8 @@ def _table(
     return _unknown_as_none(_short(table))
 
 
-def _padded(values: Sequence[float | None], width: int) -> Sequence[float | None]:
-    """Give exactly the values that a schema names; what a frame has not is unknown."""
+def _padded(values: Sequence[float | None] | Floats, width: int) -> Sequence[float | None] | Floats:
+    """Give exactly `width` values; those that a frame has not are unknown."""
     short = width - len(values)
     return values[:width] if short <= 0 else [*values, *[None] * short]
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime, BaseModel
 
-from api import export, levels, scopes, series
+from api import export, levels, scopes, series, slots
 from api.access import Reader, ServerDep
 from api.devices import Channel, DictConnection, Name, identify, phase_name
 from api.export import Format
@@ -184,12 +184,12 @@ def read_frames(
     """
     device_id = identify(connection, scope, name)
     choice, plan = choose(connection, device_id, window, points)
-    slots = read_slots(connection, device_id, plan)
-    ids = list({slot.schema_id for slot in slots})
+    found = read_slots(connection, device_id, plan)
+    ids = list({slot.schema_id for slot in found})
     schemas = {
         row["id"]: row["channels"] for row in connection.execute(_SQL["schemas"], {"ids": ids})
     }
-    spaced, found = series.aligned(slots, schemas)
+    spaced, lines = series.aligned(found, schemas)
     return FrameSeries(
         device=name,
         timeline=scope.timeline,
@@ -201,7 +201,7 @@ def read_frames(
         t_ms=series.times_of(spaced),
         frames=[slot.frames if slot else 0 for slot in spaced],
         phase=[phase_name(slot.phase) if slot else "unknown" for slot in spaced],
-        channels=[ChannelSeries(**s.channel, lo=s.lo, mid=s.mid, hi=s.hi) for s in found],
+        channels=[ChannelSeries(**s.channel, lo=s.lo, mid=s.mid, hi=s.hi) for s in lines],
     )
 
 
@@ -229,13 +229,14 @@ def read_slots(connection: DictConnection, device_id: int, plan: Plan) -> list[S
     """Give the readings of a plan's slots, oldest first; slots without any are left out."""
     key = {
         "device_id": device_id,
-        "slot": timedelta(milliseconds=plan.slot_ms),
         "start": to_datetime(plan.start),
         "end": to_datetime(plan.end),
         "hours_to": to_datetime(plan.hours_to),
         "minutes_to": to_datetime(plan.minutes_to),
     }
-    return [Slot(**row) for row in connection.execute(_SQL["frames"], key, binary=True)]
+    rollups = slots.of_rollups(connection.execute(_SQL["rollups"], key, binary=True))
+    raw = slots.of_frames(connection.execute(_SQL["frames"], key, binary=True))
+    return slots.combined([*rollups, *raw], plan)
 
 
 def read_marks(

@@ -7,6 +7,7 @@ from collections import defaultdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import psycopg
 import pytest
 from psycopg.rows import dict_row
@@ -86,9 +87,10 @@ def assert_same(found: list[Slot], wanted: dict[int, list[Reading]]) -> None:
         assert slot.frames == len(group)
         for place in range(2):
             known = [v for r in group if (v := r.values[place]) is not None]
-            assert slot.lo[place] == min(known, default=None)
-            assert slot.hi[place] == max(known, default=None)
-            if known:
+            if not known:
+                assert np.isnan([slot.lo[place], slot.mid[place], slot.hi[place]]).all()
+            else:
+                assert (slot.lo[place], slot.hi[place]) == (min(known), max(known))
                 assert math.isclose(
                     slot.mid[place] or 0, math.fsum(known) / len(known), rel_tol=1e-12
                 )
