@@ -118,7 +118,7 @@ class Agent:
 
             self._downlink = downlink_of(
                 config,
-                Host(config.address, source, self._intake, self._time, clock),
+                Host(config.address, source, self._intake, self._publisher, self._time, clock),
                 source=source,
                 sampling=sampling,
                 outbox=outbox,

@@ -29,11 +29,18 @@ class Host:
     """How one agent's device stands, and what of it can be set while it runs."""
 
     def __init__(
-        self, address: Address, source: Source, intake: Intake, time: Timekeeper, clock: NowMs
+        self,
+        address: Address,
+        source: Source,
+        intake: Intake,
+        publisher: Publisher,
+        time: Timekeeper,
+        clock: NowMs,
     ) -> None:
         self._address = address
         self._source = source
         self._intake = intake
+        self._publisher = publisher
         self._time = time
         self._clock = clock
 
@@ -56,6 +63,10 @@ class Host:
         """Sample otherwise from now on."""
         self._intake.resample(Sampler(sampling, self._source.describe()))
 
+    def resend_after(self, seconds: float) -> None:
+        """Wait so long for the acknowledgement of what is sent from now on."""
+        self._publisher.resend_after(seconds)
+
 
 def downlink_of(
     config: AgentConfig,
@@ -76,6 +87,7 @@ def downlink_of(
         address=config.address,
         device=host,
         sampling=sampling,
+        first_resend_s=config.first_resend_s,
         channels=frozenset(channel.name for channel in source.describe().channels),
     )
     return Downlink(

@@ -110,6 +110,10 @@ class Publisher:
         self._dated = True
         self.wake()
 
+    def resend_after(self, seconds: float) -> None:
+        """Wait so long for the acknowledgement of what is sent from now on."""
+        self._window.first_resend_s = seconds
+
     async def run(self, stop: asyncio.Event) -> None:
         """Connect, and connect again, until told to stop; then say `offline` and leave."""
         failures = 0

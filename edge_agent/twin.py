@@ -36,6 +36,9 @@ class Adjustable(Protocol):
     def resample(self, sampling: SamplingConfig) -> None:
         """Sample otherwise from now on."""
 
+    def resend_after(self, seconds: float) -> None:
+        """Wait so long for the acknowledgement of what is sent from now on."""
+
 
 class Twin:
     """Keeps one device's desired configuration in force."""
@@ -46,17 +49,21 @@ class Twin:
         address: Address,
         device: Adjustable,
         sampling: SamplingConfig,
+        first_resend_s: float,
         channels: frozenset[str],
         log: logging.Logger | None = None,
     ) -> None:
         self._address = address
         self._device = device
         self._sampling = sampling
+        self._first_resend_s = first_resend_s
         self._channels = channels
         self._log = log or logging.getLogger()
         self._log_level = logging.getLevelName(self._log.level)
         self._kept = Kept()
-        self._plan = Plan(log_level=self._log_level, sampling=sampling)
+        self._plan = Plan(
+            log_level=self._log_level, first_resend_s=first_resend_s, sampling=sampling
+        )
 
     async def begin(self, notes: Mapping[str, bytes]) -> None:
         """Put in force what was desired before the start."""
@@ -82,10 +89,12 @@ class Twin:
         self._plan = twin_decide.merge(
             self._kept.desired,
             log_level=self._log_level,
+            first_resend_s=self._first_resend_s,
             sampling=self._sampling,
             channels=self._channels,
         )
         self._log.setLevel(self._plan.log_level)
+        self._device.resend_after(self._plan.first_resend_s)
         if self._plan.sampling != before:
             self._device.resample(self._plan.sampling)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from edge_agent.policy import LONGEST_RESEND_S
 from edge_agent.sampling.config import ChannelSampling, SamplingConfig
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Plan:
     """What can be set of what is desired; all else is as the agent's own file says."""
 
     log_level: str
+    first_resend_s: float
     sampling: SamplingConfig
     reported: Mapping[str, str] = field(default_factory=dict)
     """Setting -> `applied`, or why not."""
@@ -70,13 +72,14 @@ def merge(
     desired: Mapping[str, Scalar],
     *,
     log_level: str,
+    first_resend_s: float,
     sampling: SamplingConfig,
     channels: frozenset[str],
 ) -> Plan:
     """Lay what is desired over the agent's own file, setting by setting.
 
-    `log_level`, `sampling.window_s` and its like, `sampling.CHANNEL.deadband` and its like; the
-    channel `default` stands for those without a table of their own.
+    `log_level`, `first_resend_s`, `sampling.window_s` and its like, `sampling.CHANNEL.deadband`
+    and its like; the channel `default` stands for those without a table of their own.
     """
     reported: dict[str, str] = {}
     for name, value in sorted(desired.items()):
@@ -84,11 +87,26 @@ def merge(
         if name == "log_level":
             reported[name] = APPLIED if value in LEVELS else "invalid"
             log_level = str(value) if value in LEVELS else log_level
+        elif name == "first_resend_s":
+            good = _is_resend(value)
+            reported[name] = APPLIED if good else "invalid"
+            first_resend_s = float(str(value)) if good else first_resend_s
         elif parts[0] == "sampling" and len(parts) in {2, _SAMPLING_PARTS}:
             sampling, reported[name] = _resampled(sampling, parts[1:], value, channels)
         else:
             reported[name] = "unknown"
-    return Plan(log_level=log_level, sampling=sampling, reported=reported)
+    return Plan(
+        log_level=log_level,
+        first_resend_s=first_resend_s,
+        sampling=sampling,
+        reported=reported,
+    )
+
+
+def _is_resend(value: Scalar) -> bool:
+    """Tell whether it is a time to wait before a resend: no less than a second, finite."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and 1 <= float(str(value)) <= LONGEST_RESEND_S
 
 
 def _resampled(

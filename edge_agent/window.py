@@ -40,7 +40,7 @@ class Window:
         size: int = IN_FLIGHT,
         first_resend_s: float = policy.FIRST_RESEND_S,
     ) -> None:
-        self._first_resend_s = first_resend_s
+        self.first_resend_s = first_resend_s
         self._own_boot = own_boot
         self.size: Final = size
         self._sent: dict[Key, _Sent] = {}
@@ -97,7 +97,7 @@ class Window:
             boot=message.boot,
             digest=before.digest if before else wire.digest(message.payload),
             times=times,
-            due_s=now_s + policy.resend_after_s(times, self._first_resend_s),
+            due_s=now_s + policy.resend_after_s(times, self.first_resend_s),
         )
         if self.is_fresh(message.key):
             self.fresh = max(self.fresh or message.key, message.key)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge_agent.downlink import UNSIGNED, Downlink
 from edge_agent.downlink_keys import Keyring, Unsigned
@@ -70,6 +72,7 @@ class Machine:
     hold: asyncio.Event | None = None
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     trusted: bool = True
+    resend_s: float = 0.0
 
     @property
     def now_ms(self) -> int | None:
@@ -90,6 +93,9 @@ class Machine:
 
     def resample(self, sampling: SamplingConfig) -> None:
         self.sampling.append(sampling)
+
+    def resend_after(self, seconds: float) -> None:
+        self.resend_s = seconds
 
 
 @dataclass
@@ -138,6 +144,7 @@ async def running(
             address=OWN,
             device=machine,
             sampling=SamplingConfig(),
+            first_resend_s=30.0,
             channels=frozenset({"hotend"}),
             log=logging.getLogger("test-twin"),
         )
@@ -299,6 +306,12 @@ async def test_a_body_is_not_even_read_before_its_signature_holds(
     assert caplog.messages.count(COMPLAINT) == complains
 
 
+@given(st.binary(max_size=400))
+def test_whatever_comes_unsigned_is_refused(payload) -> None:
+    with pytest.raises(Unsigned):
+        Keyring([pem(OURS)]).opened(payload)
+
+
 @pytest.mark.parametrize("kind", UNTRUSTED)
 def test_a_keyring_opens_only_what_a_known_key_has_signed(kind) -> None:
     keyring = Keyring([pem(OURS)])
@@ -373,12 +386,19 @@ def config(version: int, **desired: Any) -> bytes:
 
 async def test_a_configuration_is_applied_reported_and_outlives_the_process(machine, store) -> None:
     async with running(machine, store) as ear:
-        ear.downlink.hear(Down.CONFIG, config(5, sampling__window_s=10, colour="blue"))
+        ear.downlink.hear(
+            Down.CONFIG, config(5, sampling__window_s=10, first_resend_s=7, colour="blue")
+        )
         assert await ear.said(1) == [("config-5", "finished", "")]
         [message] = await ear.outbox.pending(None, 9)
     result = wire.decode_up(Up.RESULT, message.payload)
     assert isinstance(result, wire.Result)
-    assert result.details == {"sampling.window_s": "applied", "colour": "unknown"}
+    assert result.details == {
+        "sampling.window_s": "applied",
+        "first_resend_s": "applied",
+        "colour": "unknown",
+    }
+    assert machine.resend_s == 7
 
     async with running(machine, store) as again:
         again.downlink.hear(Down.CONFIG, config(4, sampling__window_s=99))

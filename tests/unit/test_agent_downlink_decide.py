@@ -129,7 +129,13 @@ BASE = SamplingConfig(channels={"fan": ChannelSampling(deadband=1.0)})
 
 def merged(**desired):
     named = {name.replace("__", "."): value for name, value in desired.items()}
-    return merge(named, log_level="INFO", sampling=BASE, channels=frozenset({"fan", "hotend"}))
+    return merge(
+        named,
+        log_level="INFO",
+        first_resend_s=30.0,
+        sampling=BASE,
+        channels=frozenset({"fan", "hotend"}),
+    )
 
 
 def test_what_can_be_set_is_set_and_the_rest_is_named() -> None:
@@ -142,15 +148,18 @@ def test_what_can_be_set_is_set_and_the_rest_is_named() -> None:
         sampling__fan__deadbnd=1,
         sampling__fan__period_s=-1,
         sampling__fan__statistics="max",
+        first_resend_s=0,
         colour="blue",
     )
 
+    assert plan.first_resend_s == 30.0
     assert plan.log_level == "DEBUG"
     assert plan.sampling.window_s == 10
     assert plan.sampling.channels["fan"].deadband == 2.5
     assert plan.sampling.channels["hotend"].report == "change"
     assert plan.reported == {
         "log_level": "applied",
+        "first_resend_s": "invalid",
         "sampling.window_s": "applied",
         "sampling.fan.deadband": "applied",
         "sampling.hotend.report": "applied",
@@ -168,7 +177,9 @@ def test_what_is_no_longer_desired_is_as_the_agents_own_file_says() -> None:
 
 @given(st.dictionaries(st.text(max_size=12), st.none() | st.booleans() | st.integers() | st.text()))
 def test_any_desire_at_all_is_reported_on(desired) -> None:
-    plan = merge(desired, log_level="INFO", sampling=BASE, channels=frozenset({"fan"}))
+    plan = merge(
+        desired, log_level="INFO", first_resend_s=30.0, sampling=BASE, channels=frozenset({"fan"})
+    )
     assert set(plan.reported) == set(desired)
 
 

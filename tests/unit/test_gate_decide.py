@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from api import claims
 from api.claims import Claim
-from foremend.errors import MalformedMessage
+from foremend.errors import MalformedMessage, Unavailable
 from foremend.wire import Address, Down, Up
 from ingest.gate import callout, connz
 from ingest.gate.decide import (
@@ -28,6 +28,7 @@ from ingest.gate.decide import (
     decide,
     decide_stay,
 )
+from ingest.gate.nats_gate import NatsGate
 from ingest.gate.nkey import Issuer, claims_of
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -171,6 +172,23 @@ def test_an_admitted_device_may_say_and_hear_what_is_its_own() -> None:
         f"{own.prefix}/down/>".replace("/", "."),
     ]
     assert own.up(Up.DATA) != own.down(Down.ACK)
+
+
+class Away:
+    """A register whose database does not answer."""
+
+    def of(self, logins: object) -> dict[str, Credential]:
+        raise Unavailable
+
+
+def test_while_the_database_is_away_everybody_who_asks_is_told_so() -> None:
+    issuer = Issuer(Ed25519PrivateKey.generate())
+    gate = NatsGate(url="", system_url="", issuer=issuer, register=Away())
+
+    refused, unreadable = gate._decide([question(), b"no question"])
+
+    assert json.loads(claims_of(refused))["nats"]["error"] == "unavailable"
+    assert unreadable == b""
 
 
 def test_only_devices_among_the_sessions_are_looked_at() -> None:
