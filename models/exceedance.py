@@ -32,6 +32,9 @@ READY_LEAST = 20.0
 
 _BINS = np.arange(len(EDGES), dtype=np.int8)
 _WIDTHS: Floats = np.diff(EDGES)
+_REACHED: Counts = np.zeros((256, len(EDGES)), np.uint16)
+"""[bin, b] 1 where a value of that bin counts; the last row is of none."""
+_REACHED[:255] = np.arange(255)[:, None] >= _BINS
 _PER_EDGE = 1.0 / np.log(1.25)
 _ROUNDING = 1e-9
 """What lies on an edge reaches it."""
@@ -46,8 +49,7 @@ def binned(values: Floats) -> npt.NDArray[np.uint8]:
 
 def added(table: Counts, bins: npt.NDArray[np.uint8]) -> Counts:
     """Add one value [...], as `binned`, to each table [..., b]."""
-    here = bins.astype(np.int8)[..., None]
-    grown: Counts = table + (_BINS[: table.shape[-1]] <= here)
+    grown: Counts = table + np.take(_REACHED[:, : table.shape[-1]], bins, axis=0)
     full = grown[..., 0] >= CAPACITY
     if full.any():
         grown[full] >>= 1

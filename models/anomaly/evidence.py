@@ -4,6 +4,7 @@ Rows n, channels c. Standardised residuals z that are unknown are 0 and count fo
 channels are `einsum`s, whose result for a row does not depend on the other rows; BLAS's would.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -28,7 +29,8 @@ SHRINK_PER_CHANNEL = 1.0
 """The cohort's covariance counts for this many such frames per channel."""
 RIDGE = 0.02
 """Variance added to every channel, so that copies of one channel can be told from a fault."""
-_TINY = 1e-300
+_TINY = np.float32(1e-30)
+_NOTHING = np.float32(0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +38,9 @@ class Deviations:
     """One frame against what was to be expected; all [n, c], 0 where unknown."""
 
     values: Floats
-    z: Floats
+    z: Floats32
     """Residual over its standard deviation."""
-    jumps: Floats
+    jumps: Floats32
     """Successive difference over its standard deviation."""
     known: Bools
     stepped: Bools
@@ -50,50 +52,53 @@ class Deviations:
 
 
 def deviations(
-    values: Floats, residuals: Floats, steps: Floats, base: Baseline, known: Bools
+    values: Floats, residuals: Floats32, steps: Floats32, base: Baseline, known: Bools
 ) -> Deviations:
     """Standardise residuals and steps [n, c], NaN where unknown."""
     stepped = known & np.isfinite(steps)
     return Deviations(
         values=values,
-        z=np.where(known, np.clip(residuals / base.spread, -Z_TOP, Z_TOP), 0.0),
-        jumps=np.where(stepped, np.clip(steps / base.step, -Z_TOP, Z_TOP), 0.0),
+        z=np.where(known, np.clip(residuals / base.spread, -Z_TOP, Z_TOP), _NOTHING),
+        jumps=np.where(stepped, np.clip(steps / base.step, -Z_TOP, Z_TOP), _NOTHING),
         known=known,
         stepped=stepped,
     )
 
 
-def moved(motion: Floats, frame: Deviations, wander: Floats) -> Floats:
-    """Advance last value, fast level, mean deviation, CUSUMs and stir [n, 6, c] by one frame.
+def moved(
+    motion: Floats, trend: Floats32, frame: Deviations, wander: Floats32
+) -> tuple[Floats, Floats32]:
+    """Advance `motion` [n, 2, c] and `trend` [n, 4, c] by one frame.
 
     A CUSUM's deviations are scaled to unit long-run variance, as seen in the wander of the mean:
     otherwise the most strongly autocorrelated channel would always be the highest.
     """
+    values, fast = frame.values, motion[:, FAST]
+    later = np.empty_like(motion)
+    later[:, LAST] = values
+    later[:, FAST] = np.where(np.isfinite(values), fast + FORGET_FAST * (values - fast), fast)
     whitened = frame.z * np.minimum(USUAL_WANDER / wander, 1.0)
     bounded = np.clip(whitened, -CUSUM_CLIP, CUSUM_CLIP)
     size = np.minimum(np.abs(frame.jumps), CUSUM_CLIP)
-    present = np.isfinite(frame.values)
-    fast, mean, high, low, stir = (motion[:, row] for row in (FAST, MEAN, HIGH, LOW, STIR))
-    after = np.empty_like(motion)
-    after[:, LAST] = frame.values
-    after[:, FAST] = np.where(present, fast + FORGET_FAST * (frame.values - fast), fast)
+    mean, high, low, stir = (trend[:, row] for row in (MEAN, HIGH, LOW, STIR))
+    after = np.empty_like(trend)
     after[:, MEAN] = np.where(frame.known, mean + FORGET * (frame.z - mean), mean)
     after[:, HIGH] = np.where(frame.known, np.clip(high + bounded - ALLOWANCE, 0, CUSUM_TOP), high)
     after[:, LOW] = np.where(frame.known, np.clip(low - bounded - ALLOWANCE, 0, CUSUM_TOP), low)
     after[:, STIR] = np.where(frame.stepped, stir + FORGET * (size - USUAL_STIR - stir), stir)
-    return after
+    return later, after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """The statistics [n, k], never negative, and each channel's part [n, k, c] in them."""
+    """The statistics [n, k], never negative, and each channel's part [n, c] in each."""
 
     statistics: Floats
-    parts: Floats
+    parts: tuple[Floats32, ...]
 
 
 def gathered(
-    frame: Deviations, motion: Floats, wander: Floats, climbs: Floats, precision: Floats32
+    frame: Deviations, trend: Floats32, wander: Floats32, climbs: Floats, precision: Floats32
 ) -> Evidence:
     """Work out the five statistics of each frame in the order of `state.STATISTICS`.
 
@@ -103,9 +108,11 @@ def gathered(
     """
     present = np.maximum(frame.known.sum(axis=1), 1)
     point, point_parts = _mahalanobis(frame.z, precision)
-    mean, mean_parts = _mahalanobis(np.where(frame.known, motion[:, MEAN] / wander, 0), precision)
+    mean, mean_parts = _mahalanobis(
+        np.where(frame.known, trend[:, MEAN] / wander, _NOTHING), precision
+    )
     jump = frame.jumps * frame.jumps
-    stir = np.where(frame.known, np.abs(motion[:, STIR]), 0.0)
+    stir = np.where(frame.known, np.abs(trend[:, STIR]), _NOTHING)
     climb = np.fmax.reduce(climbs, axis=1)
     figures = [
         point / present,
@@ -114,23 +121,29 @@ def gathered(
         jump.max(axis=1),
         stir.max(axis=1) * 10.0,
     ]
-    parts = [point_parts, mean_parts, np.nan_to_num(climbs) ** 2, jump * jump, stir**4]
-    return Evidence(statistics=np.stack(figures, axis=1), parts=np.stack(parts, axis=1))
+    climbed = np.where(np.isnan(climbs), 0.0, climbs).astype(np.float32)
+    stirred = stir * stir
+    return Evidence(
+        statistics=np.stack(figures, axis=1).astype(np.float64),
+        parts=(point_parts, mean_parts, climbed * climbed, jump * jump, stirred * stirred),
+    )
 
 
-def _mahalanobis(z: Floats, precision: Floats32) -> tuple[Floats, Floats]:
+def _mahalanobis(z: Floats32, precision: Floats32) -> tuple[Floats32, Floats32]:
     """Z' P z, and what it falls by when one channel is left out: (P z)_i² / P_ii."""
-    weighed = np.einsum("nij,nj->ni", precision, z.astype(np.float32)).astype(np.float64)
-    distance = np.maximum(np.einsum("ni,ni->n", weighed, z), 0.0)
-    diagonal = np.diagonal(precision, axis1=1, axis2=2)
-    return distance, np.where(z != 0.0, weighed * weighed / diagonal, 0.0)
+    weighed = np.einsum("nij,nj->ni", precision, z)
+    distance = np.maximum(np.einsum("ni,ni->n", weighed, z), _NOTHING)
+    diagonal = np.einsum("nii->ni", precision)
+    return distance, np.where(z != 0.0, weighed * weighed / diagonal, _NOTHING)
 
 
-def shares(parts: Floats, log_tails: Floats) -> Floats:
+def shares(parts: Sequence[Floats32], log_tails: Floats) -> Floats32:
     """Share each frame's evidence out to its channels [n, c], detectors weighed by log-tail."""
-    weight = log_tails / np.maximum(np.einsum("nkc->nk", parts), _TINY)
-    weighed = np.einsum("nkc,nk->nc", parts, weight)
-    whole: Floats = weighed / np.maximum(np.einsum("nc->n", weighed), _TINY)[:, None]
+    weighed = np.zeros_like(parts[0])
+    for part, log_tail in zip(parts, log_tails.T, strict=True):
+        total = np.maximum(np.einsum("nc->n", part), _TINY)
+        weighed += part * (log_tail / total).astype(np.float32)[:, None]
+    whole: Floats32 = weighed / np.maximum(np.einsum("nc->n", weighed), _TINY)[:, None]
     return whole
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from models import calibration, exceedance
 from models.anomaly import evidence
 from models.anomaly.evidence import Deviations, Evidence
-from models.anomaly.spec import Bools, Floats, Ints, ScorerSpec
+from models.anomaly.spec import Bools, Floats, Floats32, Ints, ScorerSpec
 from models.anomaly.state import HIGH, LOW, STATISTICS, ScorerState
 from models.anomaly.versions import PriorVersions
 from models.anomaly.view import View
@@ -26,6 +26,7 @@ class Judgement:
 
     deviations: Deviations
     motion: Floats
+    trend: Floats32
     evidence: Evidence
     log_tails: Floats
     """[n, k] of each detector."""
@@ -45,12 +46,12 @@ class Judgement:
 def judged(state: ScorerState, priors: PriorVersions, slots: Ints, view: View) -> Judgement:
     """Weigh a wave's evidence; nothing is known until the tables hold enough values."""
     deviations = evidence.deviations(view.values, view.residuals, view.steps, view.base, view.known)
-    motion = evidence.moved(view.motion, deviations, view.base.wander)
-    heights = np.where(view.known, np.maximum(motion[:, HIGH], motion[:, LOW]), np.nan)
+    motion, trend = evidence.moved(view.motion, view.trend, deviations, view.base.wander)
+    heights = np.where(view.known, np.maximum(trend[:, HIGH], trend[:, LOW]), np.nan)
     rises = exceedance.binned_at(heights)
     climbs = _climbs(priors.climb_tables(state.climbs, slots, view.which), heights, rises)
     precision = evidence.unfolded(state.precision[slots], view.values.shape[1])
-    found = evidence.gathered(deviations, motion, view.base.wander, climbs, precision)
+    found = evidence.gathered(deviations, trend, view.base.wander, climbs, precision)
     tables = priors.tables(state.tails, slots, view.which)
     totals = tables.at(np.zeros(found.statistics.shape, np.int64))
     ready = (totals >= exceedance.READY_LEAST).all(axis=1)
@@ -65,6 +66,7 @@ def judged(state: ScorerState, priors: PriorVersions, slots: Ints, view: View) -
     return Judgement(
         deviations=deviations,
         motion=motion,
+        trend=trend,
         evidence=found,
         log_tails=log_tails,
         evidenced=np.where(known[:, None], evidenced, before),

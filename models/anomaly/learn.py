@@ -10,7 +10,7 @@ from models.anomaly.judge import Judgement
 from models.anomaly.spec import Bools, Ints
 from models.anomaly.state import EMPTY, MEAN, PENDING, ScorerState
 from models.anomaly.versions import PriorVersions
-from models.anomaly.view import SUSPECT, Frames, View, still
+from models.anomaly.view import SUSPECT, Frames, View
 from models.calibration import AlarmState
 
 SHAPE_EVERY = 4
@@ -69,18 +69,19 @@ def learn(
         values=view.values,
         steps=view.steps,
         residuals=view.residuals,
-        means=np.where(view.known, judged.motion[:, MEAN], np.nan),
+        means=np.where(view.known, judged.trend[:, MEAN], np.nan),
         where=where & np.isfinite(view.values),
         hurry=permit.hurry,
     )
     learnt = levels.learnt(view.centre, view.own, lesson, memory)
     state.centre[slots, view.place], state.levels[slots, view.place] = learnt
     over = state.anomalous[slots] & ~after.anomalous
-    still(judged.motion, over)
+    judged.trend[over] = 0.0
     if view.scored.all():
-        state.motion[slots] = judged.motion
+        state.motion[slots], state.trend[slots] = judged.motion, judged.trend
     else:
-        state.motion[slots[view.scored]] = judged.motion[view.scored]
+        at = slots[view.scored]
+        state.motion[at], state.trend[at] = judged.motion[view.scored], judged.trend[view.scored]
     _learn_tables(state, slots, judged, permit)
     _learn_shape(state, priors, slots, judged, permit.shape, memory)
     state.evidence[slots] = judged.evidenced

@@ -5,11 +5,15 @@ other rows are computed beside it.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from models.anomaly.spec import Bools, Floats
+from models.anomaly.spec import Bools, Floats, Floats32
 from models.anomaly.state import COUNT, RESIDUAL, SPREAD, STEP, WANDER
+
+Reals = npt.NDArray[np.floating[Any]]
 
 MAD_TO_SD = 1.2533141373155001
 """sqrt(pi / 2): mean absolute deviation to standard deviation, for a normal distribution."""
@@ -28,7 +32,8 @@ USUAL_WANDER = (FORGET / (2.0 - FORGET)) ** 0.5
 """Standard deviation of the running mean where deviations are independent, in theirs."""
 USUAL_FRAMES = 50.0
 """Frames that `USUAL_WANDER` counts for."""
-_TINY = 1e-9
+_TINY = 1e-15
+_UNBOUNDED = np.float32(np.inf)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,48 +54,63 @@ class Baseline:
     """What to expect of each row's channels; all [n, c]."""
 
     centre: Floats
-    spread: Floats
-    step: Floats
-    wander: Floats
+    spread: Floats32
+    step: Floats32
+    wander: Floats32
     """Standard deviation of the running mean of standardised deviations."""
-    local: Floats
+    local: Floats32
     """How far to follow the fast level instead of the long-run centre: 0 not, 1 wholly."""
-    frames: Floats
+    frames: Floats32
     """How many frames, own and the prior's, stand behind it."""
 
 
-def blended(centre: Floats, levels: Floats, prior: PriorRows) -> Baseline:
-    """Blend each row's own centre [n, c] and levels [n, 5, c] with the prior's by frames."""
+def blended(centre: Floats, levels: Floats32, prior: PriorRows) -> Baseline:
+    """Blend each row's own centre [n, c] and levels [n, 5, c] with the prior's by frames.
+
+    The prior's figures are taken at the levels' own precision, and only the centre is not: it is in
+    raw units.
+    """
     count = levels[:, COUNT]
-    frames = count + prior.weight
+    told_spread, between, told_step, told_wander, weight, told_independent = (
+        figure.astype(np.float32)
+        for figure in (
+            prior.spread,
+            prior.between,
+            prior.step,
+            prior.wander,
+            prior.weight,
+            prior.independent,
+        )
+    )
+    frames = count + weight
     own = count / np.maximum(frames, 1.0)
     rest = 1.0 - own
-    unlike = rest * (prior.spread**2 + prior.between**2)
+    unlike = rest * (told_spread**2 + between**2)
     spread = np.sqrt(own * levels[:, SPREAD] ** 2 + unlike)
-    step = own * levels[:, STEP] + rest * prior.step
+    step = own * levels[:, STEP] + rest * told_step
     residual = np.sqrt(own * levels[:, RESIDUAL] ** 2 + unlike)
     middle = own * centre + rest * prior.centre
-    floor = RESOLUTION * np.abs(middle) + _TINY
-    wander = count * levels[:, WANDER] + prior.weight * prior.wander + USUAL_FRAMES * USUAL_WANDER
+    floor = _floor(middle)
+    wander = count * levels[:, WANDER] + weight * told_wander + USUAL_FRAMES * USUAL_WANDER
     wander /= frames + USUAL_FRAMES
-    independent = count * independence(step, spread) + prior.independent
+    independent = count * independence(step, spread) + told_independent
     scale = np.maximum(residual, floor)
     # How far this device is from its cohort does not average out.
-    unsure = (rest * prior.between / scale) ** 2
+    unsure = (rest * between / scale) ** 2
     return Baseline(
         centre=middle,
         spread=scale,
         step=np.maximum(step, 0.1 * floor),
         wander=np.sqrt(np.maximum(wander, 0.1 * USUAL_WANDER) ** 2 + unsure),
-        local=INDEPENDENT_FRAMES / (INDEPENDENT_FRAMES + independent),
+        local=_local(independent),
         frames=frames,
     )
 
 
-def alone(centre: Floats, levels: Floats) -> Baseline:
+def alone(centre: Floats, levels: Floats32) -> Baseline:
     """Give what `blended` does with a prior that knows nothing, to the last bit, for less."""
     count = levels[:, COUNT]
-    floor = RESOLUTION * np.abs(centre) + _TINY
+    floor = _floor(centre)
     wander = (count * levels[:, WANDER] + USUAL_FRAMES * USUAL_WANDER) / (count + USUAL_FRAMES)
     independent = count * independence(levels[:, STEP], levels[:, SPREAD])
     return Baseline(
@@ -98,12 +118,20 @@ def alone(centre: Floats, levels: Floats) -> Baseline:
         spread=np.maximum(levels[:, RESIDUAL], floor),
         step=np.maximum(levels[:, STEP], 0.1 * floor),
         wander=np.maximum(wander, 0.1 * USUAL_WANDER),
-        local=INDEPENDENT_FRAMES / (INDEPENDENT_FRAMES + independent),
+        local=_local(independent),
         frames=count,
     )
 
 
-def independence(step: Floats, spread: Floats) -> Floats:
+def _local(independent: Reals) -> Reals:
+    return INDEPENDENT_FRAMES / (INDEPENDENT_FRAMES + independent)
+
+
+def _floor(centre: Floats) -> Floats32:
+    return (RESOLUTION * np.abs(centre) + _TINY).astype(np.float32)
+
+
+def independence(step: Reals, spread: Reals) -> Reals:
     """How many independent frames one frame is worth for knowing a channel's level; .2 at most.
 
     A channel is taken to be white noise on a slow wander (of the surroundings, say). By von
@@ -121,23 +149,26 @@ class Lesson:
     """What one frame has to teach; [n, c] but for `hurry`; NaN where unknown."""
 
     values: Floats
-    steps: Floats
-    residuals: Floats
-    means: Floats
+    steps: Floats32
+    residuals: Floats32
+    means: Floats32
     """Running mean of standardised deviations."""
     where: Bools
     hurry: Bools
     """[n] unlearn what was known: short memory, nothing clipped."""
 
 
-def learnt(centre: Floats, levels: Floats, lesson: Lesson, memory: float) -> tuple[Floats, Floats]:
+def learnt(
+    centre: Floats, levels: Floats32, lesson: Lesson, memory: float
+) -> tuple[Floats, Floats32]:
     """The centre [n, c] and levels [n, 5, c] after one more frame.
 
     Running means at first, exponentially weighted ones after `memory` frames, with deviations
     clipped at `CLIP` spreads once there are enough frames to know the spread (Huber's psi).
     """
     count, hurry = levels[:, COUNT], lesson.hurry[:, None]
-    rate = 1.0 / np.minimum(count + 1.0, np.where(hurry, HURRY_FRAMES, memory))
+    longest = np.where(hurry, HURRY_FRAMES, memory).astype(np.float32)
+    rate = 1.0 / np.minimum(count + 1.0, longest)
     settled = (count >= CLIP * CLIP) & ~hurry
     error = np.where(lesson.where, lesson.values - centre, 0.0)
     error = np.where(settled, _clipped(error, levels[:, SPREAD]), error)
@@ -145,24 +176,23 @@ def learnt(centre: Floats, levels: Floats, lesson: Lesson, memory: float) -> tup
     # The first value of all is its own centre: it has no deviation to learn from.
     taught = lesson.where & (count > 0)
     for row, size in (
-        (SPREAD, error),
+        (SPREAD, error.astype(np.float32)),
         (STEP, lesson.steps),
         (RESIDUAL, lesson.residuals),
         (WANDER, lesson.means),
     ):
-        use = taught & np.isfinite(size)
-        change = _change(levels[:, row], np.where(use, size, 0.0), settled)
-        after[:, row] += rate * np.where(use, change, 0.0)
-    after[:, COUNT] = np.where(lesson.where, count + 1.0, count)
+        change = rate * _change(levels[:, row], size, settled)
+        np.add(after[:, row], change, out=after[:, row], where=taught & np.isfinite(size))
+    after[:, COUNT] += lesson.where
     return centre + rate * error, after
 
 
-def _clipped(error: Floats, spread: Floats) -> Floats:
+def _clipped(error: Floats, spread: Floats32) -> Floats:
     bound = CLIP * spread + _TINY
     return np.clip(error, -bound, bound)
 
 
-def _change(before: Floats, error: Floats, settled: Bools) -> Floats:
+def _change(before: Floats32, error: Floats32, settled: Bools) -> Floats32:
     size = MAD_TO_SD * np.abs(error)
-    bound = np.where(settled & (before > 0), CLIP * MAD_TO_SD * before, np.inf)
+    bound = np.where(settled & (before > 0), CLIP * MAD_TO_SD * before, _UNBOUNDED)
     return np.minimum(size, bound) - before

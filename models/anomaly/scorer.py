@@ -9,7 +9,7 @@ from models import calibration
 from models.anomaly.learn import refresh
 from models.anomaly.prior import CohortPrior, PriorRefused
 from models.anomaly.spec import Ints, ScorerSpec, Scores
-from models.anomaly.state import EMPTY, FAST, LAST, MEAN, STIR, ScorerState
+from models.anomaly.state import EMPTY, ScorerState
 from models.anomaly.step import step
 from models.anomaly.versions import NO_PRIOR, PriorVersions, extended, no_priors
 from models.anomaly.view import Frames, Setting
@@ -176,8 +176,8 @@ class FleetScorer:
         state = self.state
         state.centre[slot][:, columns] = 0.0
         state.levels[slot][:, :, columns] = 0.0
-        state.motion[slot][LAST : FAST + 1, columns] = np.nan
-        state.motion[slot][MEAN : STIR + 1, columns] = 0.0
+        state.motion[slot][:, columns] = np.nan
+        state.trend[slot][:, columns] = 0.0
         state.climbs[slot][columns] = 0
         state.pending[slot] = EMPTY
         state.anomalous[slot] = state.announced[slot] = False

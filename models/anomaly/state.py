@@ -23,9 +23,12 @@ SPREAD, STEP, RESIDUAL, WANDER, COUNT = range(5)
 """Rows of `levels`: mean absolute deviation from `centre` as a standard deviation, the same of
 successive differences, the same of what is scored, the same of its running mean, frames learnt."""
 
-LAST, FAST, MEAN, HIGH, LOW, STIR = range(6)
-"""Rows of `motion`: last value, fast level, exponentially weighted mean deviation, upper and
-lower CUSUM, recent mean size of steps."""
+LAST, FAST = range(2)
+"""Rows of `motion`: last value, fast level."""
+
+MEAN, HIGH, LOW, STIR = range(4)
+"""Rows of `trend`: exponentially weighted mean deviation, upper and lower CUSUM, recent mean size
+of steps."""
 
 STATISTICS = ("point", "mean", "cusum", "jump", "stir")
 """The detectors, in the order of the tables of `tails`; the last table is of their sum."""
@@ -39,7 +42,7 @@ way up does not calibrate itself away; every other frame goes in."""
 EMPTY = 255
 
 _HEAD = struct.Struct("<4sI8s")
-_MAGIC = b"FMS1"
+_MAGIC = b"FMS2"
 
 
 class SnapshotRefused(ForemendError):
@@ -77,6 +80,7 @@ class ScorerState:
     centre: npt.NDArray[np.float64]
     levels: npt.NDArray[np.float32]
     motion: npt.NDArray[np.float64]
+    trend: npt.NDArray[np.float32]
     pairs: npt.NDArray[np.float32]
     precision: npt.NDArray[np.float32]
     tails: npt.NDArray[np.uint16]
@@ -138,7 +142,7 @@ class ScorerState:
     def _blank(self, rows: slice) -> None:
         self.ts[rows] = NEVER
         self.last_alarm[rows] = NEVER
-        self.motion[rows, LAST : FAST + 1] = np.nan
+        self.motion[rows] = np.nan
         self.pending[rows] = EMPTY
         self.evidence[rows] = USUAL
 
@@ -160,7 +164,8 @@ def _layout(channels: int, phases: int) -> dict[str, tuple[type[np.generic], tup
         "free": (np.bool_, ()),
         "centre": (np.float64, (phases, channels)),
         "levels": (np.float32, (phases, 5, channels)),
-        "motion": (np.float64, (6, channels)),
+        "motion": (np.float64, (2, channels)),
+        "trend": (np.float32, (4, channels)),
         "pairs": (np.float32, (1 + channels * (channels + 1) // 2,)),
         "precision": (np.float32, (channels * (channels + 1) // 2,)),
         "tails": (np.uint16, (len(STATISTICS) + 1, len(EDGES))),

@@ -11,6 +11,8 @@ from models.anomaly.state import MEAN, ScorerState
 from models.anomaly.versions import PriorVersions
 from models.anomaly.view import Frames, Setting, View, viewed
 
+_UNKNOWN = np.float32(np.nan)
+
 
 def step(state: ScorerState, priors: PriorVersions, setting: Setting, frames: Frames) -> Scores:
     """Score one wave and bring the state up to date."""
@@ -45,7 +47,7 @@ def _answer(
         alarm=alarm,
         top_channel=np.where(found.known, contributions.argmax(axis=1), -1),
         contributions=contributions.astype(np.float32),
-        deviation=np.where(view.known, found.motion[:, MEAN], np.nan).astype(np.float32),
+        deviation=np.where(view.known, found.trend[:, MEAN], _UNKNOWN),
         baseline=np.where(view.base.frames > 0, view.base.centre + view.shift, np.nan),
     )
 

@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from models.anomaly import levels
 from models.anomaly.levels import Baseline
-from models.anomaly.spec import Bools, Floats, Ints, ScorerSpec
-from models.anomaly.state import FAST, LAST, MEAN, STIR, ScorerState
+from models.anomaly.spec import Bools, Floats, Floats32, Ints, ScorerSpec
+from models.anomaly.state import FAST, LAST, ScorerState
 from models.anomaly.timing import Timing, timed
 from models.anomaly.versions import PriorVersions
 from models.calibration import AlarmRule
@@ -56,14 +56,15 @@ class View:
     shift: Floats
     """[n, c] the surroundings' part."""
     centre: Floats
-    own: Floats
+    own: Floats32
     """[n, 5, c] the device's own levels."""
     base: Baseline
     motion: Floats
-    """[n, 6, c] with what a break interrupted begun again."""
-    steps: Floats
+    trend: Floats32
+    """[n, 2, c], [n, 4, c] with what a break interrupted begun again."""
+    steps: Floats32
     """[n, c] successive differences; NaN where unknown."""
-    residuals: Floats
+    residuals: Floats32
     """[n, c] values less what was to be expected; NaN where unknown."""
     known: Bools
     """[n, c] there is a value, and enough is known to judge it."""
@@ -87,14 +88,17 @@ def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: 
     shift = priors.shift(which, place, raw, setting.ambient)
     values = raw - shift
     centre = state.centre[slots, place]
-    own = state.levels[slots, place].astype(np.float64)
+    own = state.levels[slots, place]
     base = (
         levels.blended(centre, own, priors.rows(which, place))
         if priors.any
         else levels.alone(centre, own)
     )
     restart = timing.broken | (frames.phase != state.phase[slots])
-    motion = _restarted(state.motion[slots], values, timing.broken, restart)
+    motion = _restarted(state.motion[slots], values, restart)
+    trend = state.trend[slots]
+    # What spans several frames means nothing after a break.
+    trend[timing.broken] = 0.0
     local = np.where(state.free[slots][:, None], 0.0, base.local)
     expected = base.centre + local * (motion[:, FAST] - base.centre)
     return View(
@@ -109,21 +113,15 @@ def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: 
         own=own,
         base=base,
         motion=motion,
-        steps=np.where(restart[:, None], np.nan, values - motion[:, LAST]),
-        residuals=values - expected,
+        trend=trend,
+        steps=np.where(restart[:, None], np.nan, values - motion[:, LAST]).astype(np.float32),
+        residuals=(values - expected).astype(np.float32),
         known=np.isfinite(values) & (base.frames >= spec.warm_up),
     )
 
 
-def _restarted(motion: Floats, values: Floats, broken: Bools, restart: Bools) -> Floats:
-    """`motion`, which is changed in place, with what was interrupted begun again."""
-    still(motion, broken)
+def _restarted(motion: Floats, values: Floats, restart: Bools) -> Floats:
+    """`motion`, which is changed in place, with the fast level begun again where it must."""
     fast = motion[:, FAST]
     np.copyto(fast, values, where=restart[:, None] | ~np.isfinite(fast))
     return motion
-
-
-def still(motion: Floats, where: Bools) -> None:
-    """Forget, in place, what spans several frames: mean deviation, CUSUMs, stir."""
-    if where.any():
-        motion[where, MEAN : STIR + 1] = 0.0

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from models.scorefile import FileRefused, Request, score_file
 from models.scorefile.scoring import BLOCK, HEADER
+from models.scorefile.watch import Watch
 
 START_S = 1_600_000_000
 
@@ -95,3 +96,17 @@ def test_a_refused_file_leaves_no_output(tmp_path: Path) -> None:
     with pytest.raises(FileRefused, match="line 32, column 'shake'"):
         scored(path, channels=("heat", "shake"))
     assert [found.name for found in tmp_path.iterdir()] == ["a.csv"]
+
+
+@pytest.mark.parametrize("unit", [1e-11, 1e11])
+def test_units_and_the_order_of_channels_do_not_matter(unit: float) -> None:
+    values = history(450, 400)
+    ts_ms = 1000 * np.arange(START_S, START_S + 60 * 450, 60)
+    healthy = np.zeros(450, np.bool_)
+    plain = Watch(("heat", "flow", "shake"), 1.0).judge(ts_ms, values, healthy)
+    turned = Watch(("shake", "heat", "flow"), 1.0).judge(
+        ts_ms - 10**12, unit * values[:, [2, 0, 1]], healthy
+    )
+    assert np.array_equal(plain.alarm, turned.alarm)
+    assert turned.score == pytest.approx(plain.score, rel=0.05, abs=0.05)
+    assert (turned.top_channel[420:] == 2).mean() > 0.9
