@@ -20,7 +20,7 @@ from stack.embedded.broker import (
 )
 from stack.embedded.datadir import open_data_dir
 from stack.embedded.mqtt_probe import Login
-from stack.embedded.server import serving
+from stack.embedded.server import serving, start
 from tests.gate_world import PATIENCE, TENANT, Device, Site, gate, site
 
 if TYPE_CHECKING:
@@ -195,3 +195,22 @@ def test_while_the_gate_is_away_nobody_leaves_or_comes_and_then_all_is_made_up_f
         with gate(home, broker, migrated_urls.app):
             assert device.left.wait(CUT_OFF_WITHIN_S)
             inside(stack, place, newcomer)
+
+
+def test_a_broker_that_was_killed_asks_the_same_gate_again(
+    tmp_path, migrated_urls, program, stack
+) -> None:
+    with open_data_dir(tmp_path / "var") as home:
+        broker = EmbeddedBroker(home, program=program)
+        place = Site(broker=broker, url=migrated_urls.app)
+        first = start(broker)
+        with gate(home, broker, migrated_urls.app):
+            enrolled = place.enrol("printer-01")
+            device = inside(stack, place, enrolled)
+            first.process.kill()
+            first.process.wait()
+            assert device.left.wait(PATIENCE)
+            with serving(broker):
+                returned = inside(stack, place, enrolled)
+                place.revoke("printer-01")
+                assert returned.left.wait(CUT_OFF_WITHIN_S)
