@@ -9,6 +9,8 @@ import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from msgspec import structs
+
 from foremend import ready, wire
 from foremend.errors import Unavailable
 from foremend.log import get_logger
@@ -83,6 +85,7 @@ class Subscriber:
         self._welcome = welcome
         self._line: Line | None = None
         self._origin = 0
+        self._recalled: set[tuple[wire.Address, str]] | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._serve, name=f"mqtt-{name}", daemon=True)
 
@@ -121,9 +124,23 @@ class Subscriber:
         line = self._line
         if not told or line is None:
             return
-        said = [packets.publish(_ack_topic(t.address), wire.encode(t.ack)) for t in told]
+        said = [
+            packets.publish(_ack_topic(t.address), wire.encode(self._recalling(t))) for t in told
+        ]
         if not line.send(b"".join(said)):
             METRICS.acks_dropped.inc(len(said))
+
+    def _recalling(self, told: Told) -> wire.Ack:
+        """Have each boot send again, once, what a session that is lost may have swallowed.
+
+        What the broker took before we subscribed it gave to nobody; the device would wait for its
+        resend, which is half a minute.
+        """
+        boot = (told.address, told.ack.boot)
+        if self._recalled is None or not told.ack.boot or boot in self._recalled:
+            return told.ack
+        self._recalled.add(boot)
+        return structs.replace(told.ack, birth_wanted=True)
 
     def retire(self) -> None:
         """Leave the broker soon; never waits."""
@@ -151,6 +168,7 @@ class Subscriber:
     def _dial(self) -> None:
         line = dial(self._settings, self._name, keepalive_s=KEEPALIVE_S, clean=False)
         line.send(packets.subscribe(1, self._filters))
+        self._recalled = None if line.session_present else set()
         self._origin, self._line = next(_origins), line
 
     def _hang_up(self) -> None:
