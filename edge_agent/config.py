@@ -96,7 +96,8 @@ class HostConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     outbox: str = "outbox.sqlite3"
     """Path of the outbox; beside the configuration file where it is relative."""
     ballast_bytes: Annotated[int, Meta(ge=0)] = 4 * 1024**2
-    """Of the disk, kept back beside the outbox so that a full one can be tidied."""
+    """Of the disk, kept back beside the outbox so that a full one can be tidied; under 1 MiB, which
+    the log may need, it is of little use."""
     credentials: str = "credentials.json"
     """Path of what an enrolment gave, likewise."""
     enrol: EnrolConfig | None = None

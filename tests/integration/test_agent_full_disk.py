@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from edge_agent.messages import Draft, Stored
 
 DISK_BYTES = 12 * 1024**2
-BALLAST_BYTES = 2 * 1024**2
+BALLAST_BYTES = 1024**2
 NOW = ManualClock(1_000)
 
 
