@@ -50,11 +50,16 @@ COLUMNS = (
     "score_last",
     "score_peak",
     "component",
+    "visit",
 )
-RISING = (1, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0)
+RISING = (1, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0)
 """Evidence that can only raise a hazard (a constraint on the trees)."""
 CORE = (0, 1, 3)
 """Evidence that even few failures suffice to weigh; with more columns they mislead."""
+VISIT = COLUMNS.index("visit")
+"""Looked at only where failures keep to the rhythm of visits: elsewhere it misleads."""
+RHYTHM = (0.5, 1.95)
+"""Distance of Kolmogorov and Smirnov that tells a rhythm: at least, and in units of chance."""
 VIEWS = 2
 """Each deviation is seen as it is, and beyond what the other channels explain."""
 _LEVEL_BLOCKS = (1, SHORT, RING, SHORT, SHORT, SHORT, SHORT)
@@ -225,8 +230,35 @@ def evidence(signatures: Signatures, seen: Sighted) -> Floats:
         seen.age_h / signatures.life_h,
         *(np.repeat(x[:, None], components, axis=1) for x in (unrest, score, peak)),
         np.broadcast_to(np.arange(components, dtype=float), match.shape),
+        np.repeat(_since_visit(seen)[:, None], components, axis=1),
     ]
     return np.stack(columns, axis=2)
+
+
+def keeps_rhythm(seen: Sighted, result: Outcomes) -> bool:
+    """Tell whether failures come so long after the last visit as ordinary hours seldom are.
+
+    Parts of a fleet that is looked after every so many days are found failed on those days. Where
+    failures come at any time, hours since the last replacement are spread alike before them and
+    anywhere; the two-sample distance of Kolmogorov and Smirnov tells the one from the other.
+    """
+    since = _since_visit(seen)
+    row, k = np.nonzero(result.failed & (result.hours <= LEAD_H) & np.isfinite(since)[:, None])
+    if not len(row):
+        return False
+    _, first = np.unique(result.episode[row, k], return_index=True)
+    before, usual = np.sort(since[row[first]]), np.sort(since[np.isfinite(since)])
+    places = np.concatenate([before, usual])
+    shares = [np.searchsorted(x, places, side="right") / len(x) for x in (before, usual)]
+    distance = float(np.abs(shares[0] - shares[1]).max())
+    least, chance = RHYTHM
+    return bool(distance > max(least, chance / np.sqrt(len(before))))
+
+
+def _since_visit(seen: Sighted) -> Floats:
+    """Hours since any part of the device was replaced; NaN where none is known; [m]."""
+    age = np.where(np.isfinite(seen.age_h), seen.age_h, np.inf).min(axis=1)
+    return np.where(np.isfinite(age), age, np.nan)
 
 
 def _likeness(signatures: Signatures, seen: Sighted, part: NDArray[np.bool_]) -> Floats:

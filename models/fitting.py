@@ -95,7 +95,8 @@ def _fit(
     plan: TrainingPlan,
 ) -> Fitted:
     failures = len(np.unique(result.episode[result.episode >= 0]))
-    columns = evidence.CORE if failures < FEW else tuple(range(len(evidence.COLUMNS)))
+    columns = evidence.CORE if failures < FEW else tuple(range(evidence.VISIT))
+    columns += (evidence.VISIT,) if evidence.keeps_rhythm(seen, result) else ()
     x = _out_of_fold(seen, result, device, plan.seed)[:, :, columns]
     at_risk, event = intervals(result, plan.horizons_h)
     told = weight > 0

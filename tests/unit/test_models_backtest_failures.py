@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from models import backtest_failures, backtest_figures, reliability
 from models.backtest_failures import NothingToJudge, Task, UnknownDevices, WrongDates
+from models.evidence import Sighted, keeps_rhythm
 from models.labels import Outcomes
 from models.tables.fleet import FleetFiles, read_fleet
 from models.tables.times import instant_ms
@@ -173,3 +174,31 @@ def test_the_command_writes_orders_and_prints_figures(files, figures, tmp_path):
     assert list(rows[0]) == ["device", "component", "opened", "probability", "top_reasons"]
     assert all(row["opened"].endswith(("06:00:00", "00:00:00")) for row in rows)
     assert "error_code:E" in rows[0]["top_reasons"]
+
+
+def sighted(since_visit: np.ndarray) -> Sighted:
+    """Rows of which only the age of their one part is told."""
+    none = np.zeros((len(since_visit), 0))
+    return Sighted(
+        z=none,
+        heard=none.astype(bool),
+        hours_since=none,
+        age_h=since_visit[:, None].astype(float),
+        device=none,
+        reach_h=np.zeros(0),
+    )
+
+
+def test_failures_that_keep_to_the_rhythm_of_visits_are_told_from_those_at_any_time():
+    rng = np.random.default_rng(0)
+    days = np.tile(np.arange(15.0), 60)
+    kept = days == 14
+    anyhow = rng.random(len(days)) < 1 / 15
+    for failed, rhythm in ((kept, True), (anyhow, False)):
+        result = Outcomes(
+            hours=np.where(failed, 24.0, 500.0)[:, None],
+            failed=failed[:, None],
+            episode=np.where(failed, np.cumsum(failed), -1)[:, None],
+            watched_h=np.full(len(days), 1000.0),
+        )
+        assert keeps_rhythm(sighted(24.0 * days), result) is rhythm
