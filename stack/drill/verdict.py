@@ -107,7 +107,11 @@ def mark(ledger: Ledger) -> Mark:
     return Mark(newest=dict(ledger.newest), owed=frozenset(ledger.kept - ledger.acked))
 
 
+def flows(ledger: Ledger, since: Mark, devices: Iterable[str]) -> bool:
+    """Whether readings of every device are acknowledged that are newer than the mark."""
+    return all(ledger.newest_acked.get(d, 0) > since.newest.get(d, 0) for d in devices)
+
+
 def recovered(ledger: Ledger, since: Mark, devices: Iterable[str]) -> bool:
     """Whether new readings of every device are acknowledged, and the backlog of then is too."""
-    flows = all(ledger.newest_acked.get(d, 0) > since.newest.get(d, 0) for d in devices)
-    return flows and since.owed <= ledger.acked
+    return flows(ledger, since, devices) and since.owed <= ledger.acked

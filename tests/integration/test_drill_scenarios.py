@@ -45,7 +45,9 @@ def hurried(scenario: Scenario) -> Scenario:
     """The same fault for a moment only, and devices that do not wait half a minute to resend."""
     low, high = scenario.hold_s
     habits = replace(scenario.habits, first_resend_s=0.5)
-    return replace(scenario, hold_s=(min(low, 0.4), min(high, 0.8)), habits=habits, within_s=60.0)
+    return replace(
+        scenario, hold_s=(min(low, 0.4), min(high, 0.8)), habits=habits, flows_within_s=60.0
+    )
 
 
 @pytest.mark.parametrize("name", HERE)

@@ -49,6 +49,7 @@ def report(*complaints: str) -> Report:
         loops=3,
         verdict=verdict(),
         recovery_s=(0.5, 2.25, 1.0),
+        flowing_s=(0.4, 2.0, 0.9),
         rss_growth_mb=1.04,
         complaints=complaints,
     )
