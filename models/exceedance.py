@@ -102,9 +102,9 @@ def log_tail(tables: Tables, values: Floats, totals: Ints, bins: Ints) -> Floats
     """
     inside = np.clip(bins, 0, tables.bins - 2)
     low, high = tables.at(inside), tables.at(inside + 1)
-    lower, upper = _LOGS[totals] - _LOGS[low], _LOGS[totals] - _LOGS[high]
-    share = (values - EDGES[inside]) / _WIDTHS[inside]
-    tail = np.where(bins >= 0, lower + (upper - lower) * share, 0.0)
+    below, above = np.take(_LOGS, low), np.take(_LOGS, high)
+    share = (values - np.take(EDGES, inside)) / np.take(_WIDTHS, inside)
+    tail = np.where(bins >= 0, np.take(_LOGS, totals) - below + (below - above) * share, 0.0)
     rows, kinds = np.nonzero((bins >= 0) & (high < _wanted(totals)))
     tail[rows, kinds] = _extrapolated(tables.whole(rows, kinds), values[rows, kinds])
     return np.where(totals > 0, tail, 0.0)

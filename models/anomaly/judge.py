@@ -50,7 +50,7 @@ def judged(state: ScorerState, priors: PriorVersions, slots: Ints, view: View) -
     heights = np.where(view.known, np.maximum(trend[:, HIGH], trend[:, LOW]), np.nan)
     rises = exceedance.binned_at(heights)
     climbs = _climbs(priors.climb_tables(state.climbs, slots, view.which), heights, rises)
-    precision = evidence.unfolded(state.precision[slots], view.values.shape[1])
+    precision = evidence.unfolded(np.take(state.precision, slots, axis=0), view.values.shape[1])
     found = evidence.gathered(deviations, trend, view.base.wander, climbs, precision)
     tables = priors.tables(state.tails, slots, view.which)
     totals = tables.at(np.zeros(found.statistics.shape, np.int64))

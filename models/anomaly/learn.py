@@ -99,8 +99,8 @@ def _learn_tables(state: ScorerState, slots: Ints, judged: Judgement, permit: Pe
     settled = at[state.seen[at] == SETTLED_FRAMES]
     state.tails[settled] >>= 1
     state.climbs[settled] >>= 1
-    state.tails[at] = exceedance.added(state.tails[at], due[:, :kinds])
-    state.climbs[at] = exceedance.added(state.climbs[at], due[:, kinds:])
+    state.tails[at] = exceedance.added(np.take(state.tails, at, axis=0), due[:, :kinds])
+    state.climbs[at] = exceedance.added(np.take(state.climbs, at, axis=0), due[:, kinds:])
     state.pending[at, head] = judged.bins[rows]
     state.head[at] = (head + 1) % PENDING
 
