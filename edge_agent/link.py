@@ -18,6 +18,14 @@ class LinkDown(Unavailable):
     """The broker cannot be reached, or the connection to it has ended; it is tried again."""
 
 
+def cause_of(down: BaseExceptionGroup[LinkDown]) -> str:
+    """Give the words of the first error in a group."""
+    inner: BaseException = down
+    while isinstance(inner, BaseExceptionGroup):
+        inner = inner.exceptions[0]
+    return str(inner)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
     """One message on its way to the broker, or its last will."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from edge_agent import lanes, policy
 from edge_agent.lanes import Order
-from edge_agent.link import LinkDown, Said
+from edge_agent.link import LinkDown, Said, cause_of
 from edge_agent.policy import BirthAction
 from edge_agent.window import Window
 from foremend import wire
@@ -124,7 +124,7 @@ class Publisher:
                     await self._converse(link, stop)
             except* LinkDown as down:
                 LOG.warning(
-                    "no link", extra={"device": self._address.device, "error": _first(down)}
+                    "no link", extra={"device": self._address.device, "error": cause_of(down)}
                 )
             failures = 1 if self.traffic.connections > connections else failures + 1
             await _pause(stop, policy.reconnect_after_s(failures, self._chance()))
@@ -292,10 +292,3 @@ async def _pause(stop: asyncio.Event, seconds: float) -> None:
             await stop.wait()
     except TimeoutError:
         return
-
-
-def _first(down: BaseExceptionGroup[LinkDown]) -> str:
-    inner: BaseException = down
-    while isinstance(inner, BaseExceptionGroup):
-        inner = inner.exceptions[0]
-    return str(inner)
