@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 KEEPALIVE_S: Final = 20
 SILENCE_S: Final = 30.0
 """Without a word of the broker, though we asked and listened: the connection is dead."""
+MOST_RECALLED: Final = 32_768
 FULL_PAUSE_S: Final = 0.02
 LONGEST_PAUSE_S: Final = 5.0
 
@@ -138,6 +139,10 @@ class Subscriber:
         """
         boot = (told.address, told.ack.boot)
         if self._recalled is None or not told.ack.boot or boot in self._recalled:
+            return told.ack
+        if len(self._recalled) >= MOST_RECALLED:
+            # Boots can be made up without end; the rest is left to the devices' resends.
+            self._recalled = None
             return told.ack
         self._recalled.add(boot)
         return structs.replace(told.ack, birth_wanted=True)

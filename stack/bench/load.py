@@ -166,7 +166,7 @@ class Fleet:
             self.stored = max(self.stored, int(message.payload))
             return
         ack = _ACK.decode(message.payload)
-        if ack.refused or ack.birth_wanted:
+        if ack.refused:
             raise SystemExit(f"ingest does not take what it is sent: {ack}")
         n = self._numbers[message.topic]
         self.born += ack.upto < 0
