@@ -28,7 +28,8 @@ RETURNING id
 INSERT INTO boot (device_id, name, booted_at, clock, schema_id, agent, birth)
 VALUES (%(device_id)s, %(name)s, %(booted_at)s, %(clock)s, %(schema_id)s, %(agent)s, %(birth)s)
 ON CONFLICT (device_id, name) DO UPDATE
-SET clock = excluded.clock, schema_id = excluded.schema_id, birth = excluded.birth
+SET booted_at = CASE boot.clock WHEN 'held' THEN excluded.booted_at ELSE boot.booted_at END,
+    clock = excluded.clock, schema_id = excluded.schema_id, birth = excluded.birth
 RETURNING id
 
 -- name: put_component

@@ -91,6 +91,13 @@ def test_log_positions_have_no_holes_and_births_come_first(store, connection) ->
     assert log == [(1, "birth"), (2, "batch"), (3, "batch")]
 
 
+def test_a_boot_is_dated_once_its_clock_is_trusted_and_never_again(store, connection) -> None:
+    for boot_ms, clock in ((0, "held"), (START, "trusted"), (START + 1000, "trusted")):
+        commit(store, birth(boot_ms=boot_ms, clock=clock))
+    (told,) = rows(connection, "SELECT extract(epoch FROM booted_at)::int8 * 1000, clock FROM boot")
+    assert told == (START, "trusted")
+
+
 def test_a_gap_event_settles_what_it_names(store, connection) -> None:
     details = {"first": 0, "last": 4, "reason": "outbox_full"}
     committed = commit(store, birth(), event(5, "gap", details=details))
