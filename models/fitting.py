@@ -95,8 +95,7 @@ def _fit(
     plan: TrainingPlan,
 ) -> Fitted:
     failures = len(np.unique(result.episode[result.episode >= 0]))
-    columns = evidence.CORE if failures < FEW else tuple(range(evidence.VISIT))
-    columns += (evidence.VISIT,) if evidence.keeps_rhythm(seen, result) else ()
+    columns = _columns(seen, result, few=failures < FEW)
     x = _out_of_fold(seen, result, device, plan.seed)[:, :, columns]
     at_risk, event = intervals(result, plan.horizons_h)
     told = weight > 0
@@ -116,6 +115,14 @@ def _fit(
     every = np.ones(len(device), dtype=bool)
     taught = evidence.learn(seen, result, every)
     return Fitted(prior=prior, signatures=taught, columns=columns, bags=bags)
+
+
+def _columns(seen: evidence.Sighted, result: Outcomes, *, few: bool) -> tuple[int, ...]:
+    """Return the evidence to weigh; with many failures the rhythm of visits brought nothing."""
+    if not few:
+        return tuple(range(evidence.VISIT))
+    rhythm = evidence.keeps_rhythm(seen, result)
+    return (*evidence.CORE, *((evidence.VISIT,) if rhythm else ()))
 
 
 def _out_of_fold(
