@@ -52,7 +52,7 @@ def failures(
 
     Times are those at which a row became known. Telemetry may be hourly, daily or between.
     """
-    from models import backtest_failures, backtest_figures
+    from models import backtest_failures, backtest_figures, backtest_plots
     from models.backtest_files import write_orders
     from models.tables import times
     from models.tables.fleet import FleetFiles, read_devices, read_fleet
@@ -76,7 +76,7 @@ def failures(
     with _progress("backtest") as progress:
         fleet = read_fleet(files, longest_step_ms=round(horizon_h * 3_600_000), progress=progress)
         told = backtest_failures.tell(fleet, task, progress=progress)
-        figures = backtest_figures.figures(told)
+        figures = backtest_figures.figures(told) | backtest_plots.plots(told)
     if out is not None:
         write_orders(
             out, told.orders, lambda clock: times.told_like(fleet.time_form, fleet.instant(clock))
@@ -114,6 +114,27 @@ def rul(
     if out is not None:
         backtest_rul.write_rul(out, told)
     _print(figures, rul_lines(figures), as_json=as_json)
+
+
+@commands.command()
+def report(
+    page: Annotated[Path, typer.Argument(help="the page to write")],
+    *,
+    figures: Annotated[Path, typer.Option(help="what a backtest printed with --json")],
+) -> None:
+    """Write a backtest's figures as one self-contained page with plots."""
+    from foremend.errors import InputError
+    from models import report as pages
+
+    try:
+        told = json.loads(figures.read_text(encoding="utf-8").strip().splitlines()[-1])
+        text = pages.page(told)
+    except OSError as error:
+        raise InputError(figures, None, None, f"cannot be read ({error.strerror})") from error
+    except (ValueError, IndexError, KeyError, TypeError) as error:
+        raise InputError(figures, None, None, "holds no figures of a backtest") from error
+    page.write_text(text, encoding="utf-8")
+    typer.echo(f"report: {page}")
 
 
 def rul_lines(figures: dict[str, Any]) -> list[str]:

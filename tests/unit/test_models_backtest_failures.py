@@ -168,7 +168,15 @@ def test_the_command_writes_orders_and_prints_figures(files, figures, tmp_path):
         app, ["backtest", "failures", *paths, *dates, "--out", str(out), "--json"]
     )
     assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout.splitlines()[-1]) == json.loads(json.dumps(figures))
+    printed = json.loads(done.stdout.splitlines()[-1])
+    assert {name: printed[name] for name in figures} == json.loads(json.dumps(figures))
+    assert sum(each["failures"] for each in printed["leads"]) == figures["foreseen"]
+    (tmp_path / "figures.json").write_text(done.stdout)
+    words = [str(tmp_path / "page.html"), "--figures", str(tmp_path / "figures.json")]
+    assert CliRunner().invoke(app, ["report", *words]).exit_code == 0
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("<svg") >= 3
+    assert not any(word in page for word in ("<script", "http:", "https:", "src="))
     with out.open() as stream:
         rows = list(csv.DictReader(stream))
     assert list(rows[0]) == ["device", "component", "opened", "probability", "top_reasons"]
