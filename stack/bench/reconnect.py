@@ -12,26 +12,27 @@ import random
 import resource
 import statistics
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from edge_agent import policy
+from foremend.db import EVERY_TENANT, Queries, connect, transaction
+from foremend.device_secrets import new_secret, secret_hash
 from foremend.errors import ForemendError
 from foremend.wire import Address
 from ingest import packets
-from stack.drill.parts import ProcessPart
-from stack.embedded.broker import EmbeddedBroker
-from stack.embedded.datadir import open_data_dir
-from stack.service import Service
+from stack.drill.ground import BROKER, GATE, ThrowAway
+from stack.embedded.broker import FLEET_USER
+from stack.embedded.mqtt_probe import Login
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from stack.embedded.mqtt_probe import Login
+    from stack.drill.parts import ProcessPart
 
+_SQL: Final = Queries.load("stack.bench", "reconnect.sql")
 TENANT: Final = "bench"
 KEEPALIVE_S: Final = 30
 TIMEOUT_S: Final = 10.0
@@ -60,7 +61,6 @@ class Terms:
 
     host: str
     port: int
-    login: Login
     chance: Callable[[], float] = random.random
     tries: set[asyncio.Task[None]] = field(default_factory=set)
     """Connections that are being opened."""
@@ -70,7 +70,8 @@ class Terms:
 class Client(asyncio.Protocol):
     """One idle client; `since_s` says when it was last let in and heard."""
 
-    name: str
+    device: str
+    login: Login
     terms: Terms
     since_s: float = 0.0
     there: bool = False
@@ -90,9 +91,10 @@ class Client(asyncio.Protocol):
         """Ask for a session."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream's
         self._transport, self._rest = transport, b""
-        user, password = self.terms.login.user, self.terms.login.password
+        user, password = self.login.user, self.login.password
+        name = self.device if user == FLEET_USER else user
         hello = packets.connect(
-            self.name, keepalive_s=KEEPALIVE_S, clean=True, user=user, password=password
+            name, keepalive_s=KEEPALIVE_S, clean=True, user=user, password=password
         )
         transport.write(hello)
         self._after(TIMEOUT_S, transport.abort)
@@ -102,7 +104,7 @@ class Client(asyncio.Protocol):
         _, others, self._rest = packets.split(self._rest + data)
         for kind, body in others:
             if kind == packets.CONNACK and not body[1]:
-                wanted = Address(tenant=TENANT, device=self.name).down()
+                wanted = Address(tenant=TENANT, device=self.device).down()
                 self._write(packets.subscribe(1, [wanted], qos=0))
             elif kind == packets.SUBACK and body[-1] != packets.SUBSCRIPTION_FAILED:
                 self.there, self.since_s = True, time.monotonic()
@@ -151,25 +153,43 @@ class Client(asyncio.Protocol):
         self._timer = asyncio.get_running_loop().call_later(seconds, do)
 
 
-def measure(devices: int) -> dict[str, Any]:
+def measure(devices: int, *, enrolled: bool = False) -> dict[str, Any]:
     """Let a fleet connect to a broker of its own, kill that, and see when everybody is back.
+
+    With `enrolled` each has credentials of its own, for which the broker asks the gate, and that
+    asks the database; else the broker knows their common login itself.
 
     Raises:
         TooFewFiles: the limit of open files does not allow it.
         FleetNotUp: not everybody was let in in the first place.
     """
     allow_files(devices + SPARE_FILES)
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="foremend-bench-")))
-        home = stack.enter_context(open_data_dir(folder / "var"))
-        broker = EmbeddedBroker(home)
-        part = ProcessPart(Service.of(broker), broker.log)
-        stack.callback(part.stop)
-        part.start()
-        part.wait_ready()
-        terms = Terms(host=broker.host, port=broker.port, login=broker.fleet)
-        clients = [Client(f"bench-{number}", terms) for number in range(devices)]
-        return asyncio.run(_with(part, clients))
+    names = [f"bench-{number}" for number in range(devices)]
+    with (
+        TemporaryDirectory(prefix="foremend-bench-") as folder,
+        ThrowAway(Path(folder), devices=0) as ground,
+    ):
+        broker = ground.broker
+        logins = dict.fromkeys(names, broker.fleet)
+        if enrolled:
+            logins = enrol(ground.app_url, names)
+            ground.part(GATE)
+        terms = Terms(host=broker.host, port=broker.device_port if enrolled else broker.port)
+        clients = [Client(name, login, terms) for name, login in logins.items()]
+        found = asyncio.run(_with(ground.part(BROKER), clients))
+    return found | {"enrolled": enrolled}
+
+
+def enrol(url: str, names: Sequence[str]) -> dict[str, Login]:
+    """Give each device credentials of its own, as the gate finds them in the database."""
+    passwords = [new_secret() for _ in names]
+    row = {"tenant": TENANT, "devices": list(names), "hashes": list(map(secret_hash, passwords))}
+    with connect(url, name="bench") as link, transaction(link, tenant=EVERY_TENANT):
+        link.execute(_SQL["enrol"], row)
+    return {
+        name: Login(user=f"{name}@{TENANT}", password=password)
+        for name, password in zip(names, passwords, strict=True)
+    }
 
 
 async def _with(broker: ProcessPart, clients: Sequence[Client]) -> dict[str, Any]:

@@ -76,12 +76,15 @@ def bench_ingest(
 def bench_reconnect(
     *,
     devices: Annotated[int, typer.Option(min=1, help="idle clients")] = 8000,
+    enrolled: Annotated[
+        bool, typer.Option("--enrolled", help="each with its own credentials, through the gate")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Measure how soon a fleet is back after a kill -9 of its broker."""
     from stack.bench.reconnect import measure
 
-    found = measure(devices)
+    found = measure(devices, enrolled=enrolled)
     if as_json:
         typer.echo(json.dumps(found))
     else:

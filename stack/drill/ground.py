@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 TENANT: Final = "drill"
 POSTGRES, BROKER, INGEST = "postgres", "broker", "ingest"
-SCORING, API = "scoring", "api"
+SCORING, API, GATE = "scoring", "api", "gate"
 SECOND = "ingest-2"
 WORKERS: Final = (INGEST, SECOND)
 SMALL_DATABASE_BYTES: Final = 96 * 1024**2
@@ -157,16 +157,16 @@ class ThrowAway:
         return self._home
 
     def part(self, name: str) -> ProcessPart:
-        """Give a part; scoring and api are started when they are first asked for."""
+        """Give a part; scoring, api and gate are started when they are first asked for."""
         if name not in self._parts:
-            if name not in {SCORING, API}:
+            if name not in {SCORING, API, GATE}:
                 raise NotHere(f"there is no part named {name!r}")
             self._add(self._service(name)).wait_ready()
         return self._parts[name]
 
     def dismiss(self, needed: Collection[str]) -> None:
         """Stop what was started for an earlier scenario and is not among the parts needed."""
-        for name in {SCORING, API} - set(needed):
+        for name in {SCORING, API, GATE} - set(needed):
             if name in self._parts:
                 self._parts.pop(name).stop()
 

@@ -9,8 +9,9 @@ import pytest
 from stack.bench import reconnect
 
 
-def test_everybody_is_back_after_the_broker_was_killed() -> None:
-    found = reconnect.measure(200)
+@pytest.mark.parametrize("enrolled", [False, True])
+def test_everybody_is_back_after_the_broker_was_killed(enrolled: bool) -> None:
+    found = reconnect.measure(200, enrolled=enrolled)
 
     assert found["all_back"]
     assert (found["devices"], found["back"]) == (200, 200)
