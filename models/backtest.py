@@ -74,7 +74,7 @@ def wilson(hits: int, total: int, z: float = 1.959964) -> Share:
     p, z2 = hits / total, z * z
     centre = (p + z2 / (2 * total)) / (1 + z2 / total)
     half = z * math.sqrt(p * (1 - p) / total + z2 / (4 * total * total)) / (1 + z2 / total)
-    return Share(hits=hits, total=total, value=p, low=centre - half, high=centre + half)
+    return Share(hits=hits, total=total, value=p, low=max(0.0, centre - half), high=centre + half)
 
 
 def open_orders(

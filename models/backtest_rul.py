@@ -81,9 +81,21 @@ def figures(told: ToldRul, truth: Floats | None) -> dict[str, Any]:
     capped = np.minimum(truth, model.cap)
     simple = np.clip(told.mean_life - told.age, 0.0, model.cap)
     return out | {
+        "told": _told(told, truth),
         **judged(told.quantiles[known], capped[known]),
         "mean_life_minus_age": {"rmse": _rmse(simple - capped), "score": nasa(simple - capped)},
     }
+
+
+def _told(told: ToldRul, truth: Floats) -> list[dict[str, Any]]:
+    """Return each device that was told of, for a report to draw."""
+    return [
+        {"device": name, "truth": true, "p10": low, "p50": middle, "p90": high}
+        for name, true, (low, middle, high) in zip(
+            told.devices, truth.tolist(), told.quantiles.tolist(), strict=True
+        )
+        if np.isfinite(middle)
+    ]
 
 
 def judged(quantiles: Floats, truth: Floats) -> dict[str, Any]:

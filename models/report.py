@@ -84,14 +84,30 @@ def _miss(miss: dict[str, Any]) -> str:
 
 
 def _rul(f: dict[str, Any]) -> list[str]:
-    scalars = [[name, _plain(value)] for name, value in f.items() if not isinstance(value, dict)]
+    scalars = [
+        [name, _plain(value)] for name, value in f.items() if not isinstance(value, dict | list)
+    ]
     nested = [
         [f"{name}: {key}", _plain(value)]
         for name, told in f.items()
         if isinstance(told, dict)
         for key, value in told.items()
     ]
-    return ["<h1>Remaining life</h1>", table(["figure", ""], scalars + nested)]
+    told = f.get("told", [])
+    worst = sorted(told, key=lambda d: -abs(d["p50"] - min(d["truth"], f["cap"])))[:8]
+    return [
+        "<h1>Remaining life</h1>",
+        table(["figure", ""], scalars + nested),
+        figure("True cycles left, and P10 to P90 told", ranges(told, f["cap"])),
+        "<h2>Worst misses</h2>",
+        table(
+            ["device", "truth", "P10", "P50", "P90"],
+            [
+                [d["device"], *(f"{d[k]:.1f}" for k in ("truth", "p10", "p50", "p90"))]
+                for d in worst
+            ],
+        ),
+    ]
 
 
 def _plain(value: object) -> str:
@@ -124,6 +140,20 @@ def line(points: Sequence[Point], most: Point | None) -> str:
     dots = "".join(f"<circle cx='{x:.1f}' cy='{y:.1f}' r='2.5'/>" for x, y in at)
     drawn = f"<polyline points='{path}' fill='none' stroke='#06c' stroke-width='1.5'/>{dots}"
     return _svg(drawn + _axes(low, top))
+
+
+def ranges(told: Sequence[dict[str, Any]], cap: float) -> str:
+    """Return an upright line from P10 to P90 for each device, at its true life up to the cap."""
+    drawn = ""
+    for d in told:
+        x = _place(min(d["truth"], cap), 0.0, cap, WIDE)
+        low, middle, high = (HIGH - _place(d[q], 0.0, cap, HIGH) for q in ("p10", "p50", "p90"))
+        drawn += (
+            f"<path d='M{x:.1f},{low:.1f}V{high:.1f}' stroke='#9bd'/>"
+            f"<circle cx='{x:.1f}' cy='{middle:.1f}' r='2' fill='#06c'/>"
+        )
+    ideal = f"<path d='M{MARGIN},{HIGH - MARGIN}L{WIDE - MARGIN},{MARGIN}' stroke='#888'/>"
+    return _svg(drawn + ideal + _axes((0.0, 0.0), (cap, cap)))
 
 
 def bars(counts: Sequence[Point]) -> str:

@@ -255,6 +255,10 @@ def test_the_command_writes_quantiles_and_prints_figures(tmp_path, lives):
     assert done.exit_code == 0, done.output
     figures = json.loads(done.stdout.splitlines()[-1])
     assert figures["coverage"]["total"] == 6
+    (tmp_path / "figures.json").write_text(done.stdout)
+    words = [str(tmp_path / "page.html"), "--figures", str(tmp_path / "figures.json")]
+    assert CliRunner().invoke(app, ["report", *words]).exit_code == 0
+    assert (tmp_path / "page.html").read_text().count("<circle") == 6
     with out.open() as stream:
         told = list(csv.DictReader(stream))
     assert [row["device"] for row in told] == [str(i) for i in range(1, 7)]
