@@ -12,7 +12,7 @@ from foremend.errors import ForemendError, Remedy
 from foremend.values import TimelineKind
 from ingest import acks, frames, rows, seqset
 from ingest.introduce import introduce, many, scalar
-from ingest.late import Lane, live_since, sections
+from ingest.late import Lane, live_since
 from ingest.leases import LeaseLost
 from ingest.plan import (
     KnownBoot,
@@ -23,6 +23,7 @@ from ingest.plan import (
     lost_boot_key,
     make_plan,
 )
+from ingest.room import make_room
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -278,14 +279,6 @@ class Batch:
         at = to_datetime(status.ts_ms)
         row = {"tenant": tenant, "device": device, "boot": boot, "state": status.state, "at": at}
         self.link.execute(_SQL["put_status"], row)
-
-
-def make_room(link: Connection, told: Sequence[wire.Frames]) -> None:
-    """Make the sections that these frames need, and none between those of distant timelines."""
-    if not told:
-        return
-    for first_ms, last_ms in sections([f.t0_ms for f in told], [f.offset_ms[-1] for f in told]):
-        storage.ensure_room(link, to_datetime(first_ms), to_datetime(last_ms))
 
 
 def touch_devices(link: Connection, latest: Mapping[int, Millis]) -> None:

@@ -13,11 +13,12 @@ from foremend import wire
 from foremend.db import EVERY_TENANT, Queries, transaction
 from foremend.errors import Unavailable
 from ingest import quarantine
-from ingest.batch import Batch, Committed, Overtaken, Terms, make_room, touch_devices
+from ingest.batch import Batch, Committed, Overtaken, Terms, touch_devices
 from ingest.bisect import sift
 from ingest.intake import refuse
 from ingest.known import Known
 from ingest.late import Lane, SectionLocked
+from ingest.room import make_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

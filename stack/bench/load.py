@@ -6,7 +6,6 @@ agent encodes them; only the network client is leaner, so that the load takes li
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import select
@@ -294,9 +293,7 @@ def _say(**told: object) -> None:
 
 def main() -> None:
     """Read the course from the first argument, a JSON object, and run it."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("course")
-    Generator(Course(**json.loads(parser.parse_args().course))).run()
+    Generator(Course(**json.loads(sys.argv[1]))).run()
 
 
 if __name__ == "__main__":
