@@ -27,6 +27,9 @@ class Reserve(Protocol):
     def spare(self) -> int:
         """Give the bytes of the disk beyond this room, whether it is taken or not."""
 
+    def least(self) -> int:
+        """Give the bytes of this room that an outbox may have which holds next to nothing."""
+
 
 class Ballast:
     """A file of nothing beside the outbox; 0 bytes make it a mere look at the disk.
@@ -54,6 +57,10 @@ class Ballast:
         """Give the bytes of the disk beyond this room, whether it is taken or not."""
         held = self._size if self._path.exists() else 0
         return max(0, self._free_bytes() + held - (self._size or LEAST_ROOM))
+
+    def least(self) -> int:
+        """Give a quarter of it; the rest is for the log, without which nothing can be given up."""
+        return self._size // 4
 
     def _free_bytes(self) -> int:
         return shutil.disk_usage(self._path.parent).free
@@ -92,6 +99,10 @@ class MemoryReserve:
     def spare(self) -> int:
         """Say that there is nothing, or plenty."""
         return 2**30 if self.room else 0
+
+    def least(self) -> int:
+        """Give nothing."""
+        return 0
 
 
 def _fill(descriptor: int, size: int) -> None:

@@ -10,19 +10,20 @@ import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from edge_agent.ballast import Ballast
 from edge_agent.eviction import Bounds
 from edge_agent.messages import Change, Depth, Load
+from edge_agent.sqlite_file import OutboxFull
 from edge_agent.sqlite_store import SqliteStore
 from edge_agent.store import Append
 from foremend.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
 
     from edge_agent.heldtime import MachineStart, MachineTime
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 LOG: Final = logging.getLogger(__name__)
 T = TypeVar("T")
+Waiting = tuple[Append, "asyncio.Future[None]"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,9 @@ class Grouping:
     """Drafts in a group."""
     retry_s: float = 1.0
     """Seconds between two tries while the disk is full or does not answer."""
+    patience_s: float = 5.0
+    """Seconds that a group waits for room on a full disk before it is committed in parts, for
+    which the cheapest messages are given up."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,7 +78,7 @@ class OutboxFile:
         self._grouping = grouping
         self._executor = executor
         self._views: dict[str, DeviceOutbox] = {}
-        self._waiting: list[tuple[Append, asyncio.Future[None]]] = []
+        self._waiting: list[Waiting] = []
         self._drafts_waiting = 0
         self._filled = asyncio.Event()
         self._due = asyncio.Event()
@@ -136,18 +141,52 @@ class OutboxFile:
         self._drafts_waiting = 0
         for event in (self._filled, self._due):
             event.clear()
-        if not group:
-            return
-        try:
-            changes = await self.call(lambda store: store.commit([append for append, _ in group]))
-        except BaseException:
-            self._waiting = group + self._waiting
-            raise
-        for device, change in changes.items():
-            self._views[device].committed(change)
-        for _, kept in group:
-            if not kept.done():
-                kept.set_result(None)
+        most = len(group)
+        until = asyncio.get_running_loop().time() + self._grouping.patience_s
+        while group:
+            try:
+                changes = await self._commit([append for append, _ in group[:most]], until)
+            except BaseException:
+                self._waiting = group + self._waiting
+                raise
+            if changes is None:
+                group, most = _smaller(group, most)
+                continue
+            for device, change in changes.items():
+                self._views[device].committed(change)
+            for _, kept in group[:most]:
+                if not kept.done():
+                    kept.set_result(None)
+            group = group[most:]
+
+    async def _commit(self, appends: Sequence[Append], until: float) -> Mapping[str, Change] | None:
+        """Commit, however long it takes; None where there is no room for so much `until` then."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                return await loop.run_in_executor(self._executor, self._store.commit, appends)
+            except Unavailable as error:
+                LOG.warning("the outbox does not answer", extra={"error": str(error)})
+                full = isinstance(error, OutboxFull) and loop.time() >= until
+                if full and (len(appends) > 1 or _divisible(appends[0])):
+                    return None
+            await asyncio.sleep(self._grouping.retry_s)
+
+
+def _smaller(group: list[Waiting], most: int) -> tuple[list[Waiting], int]:
+    """Give the group with less to commit at once: half of it, or its first append by drafts."""
+    if most > 1:
+        return group, most // 2
+    (append, kept), *rest = group
+    singles = [replace(append, drafts=(draft,)) for draft in append.drafts]
+    loop = asyncio.get_running_loop()
+    before: list[Waiting] = [(single, loop.create_future()) for single in singles[:-1]]
+    return [*before, (singles[-1], kept), *rest], 1
+
+
+def _divisible(append: Append) -> bool:
+    """Tell whether its drafts may be committed one by one; a note belongs to all of them."""
+    return len(append.drafts) > 1 and not append.notes
 
 
 class DeviceOutbox:

@@ -23,6 +23,12 @@ _PRIMARY: Final = 0xFF
 """Extended result codes hold the primary one in their lowest byte."""
 
 
+FOLD_AFTER: Final = 1000
+FOLD_AFTER_TIGHT: Final = 16
+"""Pages of the log that go to the file together: SQLite's own number, and one with which the log
+does not take the room that the file needs to receive them."""
+
+
 class OutboxUnavailable(Unavailable):
     """The outbox's disk is full or does not answer; it is tried again."""
 
@@ -81,13 +87,17 @@ class SqliteFile:
             if self._connection.in_transaction:
                 self._connection.rollback()
 
-    def grow(self, by_bytes: int | None) -> None:
-        """Let the file grow by so much and no more; None for without bounds."""
+    def grow(self, by_bytes: int | None, least_bytes: int = 0) -> None:
+        """Let the file grow by so much, or up to so much; None for without bounds."""
         [(pages,)], [(size,)] = self.all("pages"), self.all("page_size")
-        most = MOST_PAGES if by_bytes is None else pages + by_bytes // size
+        most = (
+            MOST_PAGES if by_bytes is None else max(pages + by_bytes // size, least_bytes // size)
+        )
+        fold_after = FOLD_AFTER if by_bytes is None else FOLD_AFTER_TIGHT
         # A pragma takes no parameters.
         with translated():
             self._connection.execute(f"{SQL['limit']} = {most}")
+            self._connection.execute(f"{SQL['fold_after']} = {fold_after}")
 
     @property
     def free_bytes(self) -> int:

@@ -244,7 +244,7 @@ class SqliteStore:
 
     def _bound_growth(self) -> None:
         """Keep the file from growing into the room that its log needs on a tight disk."""
-        self._file.grow(self._reserve.spare() if self._tight else None)
+        self._file.grow(self._reserve.spare() if self._tight else None, self._reserve.least())
 
     def _open(self) -> SqliteFile:
         try:

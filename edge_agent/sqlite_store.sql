@@ -98,6 +98,10 @@ PRAGMA freelist_count
 -- name: limit
 PRAGMA max_page_count
 
+-- name: fold_after
+-- So many pages of the log, and they go to the file; a value is put behind it.
+PRAGMA wal_autocheckpoint
+
 -- name: fold
 -- The log's pages go to the file, and the log is written from its beginning again.
 PRAGMA wal_checkpoint(RESTART)

@@ -23,7 +23,7 @@ LOST: Final = "lost"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Append:
-    """Drafts and notes of one device, to be kept in this order and all or none."""
+    """Drafts and notes of one device, kept in this order; with notes, all or none."""
 
     device: str
     bounds: Bounds

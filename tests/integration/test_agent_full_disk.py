@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import pytest
 from edge_agent.ballast import Ballast
 from edge_agent.eviction import Bounds
 from edge_agent.framing import data_draft, event_draft
+from edge_agent.outbox import Grouping, open_outbox
 from edge_agent.source import Frame, Happening
 from edge_agent.sqlite_file import OutboxUnavailable
 from edge_agent.sqlite_store import SqliteStore
@@ -97,6 +99,31 @@ def test_when_somebody_fills_the_disk_new_readings_go_on_and_every_loss_is_told(
     assert {m.key.seq for m in messages} | lost == set(range(store.newest("d1").seq + 1))
     assert max(lost) < min(m.key.seq for m in messages if m.kind is Up.DATA)
     store.close()
+
+
+@pytest.mark.parametrize("appends", [1, 60], ids=["one_append", "many_appends"])
+async def test_a_group_that_is_larger_than_the_room_is_kept_in_smaller_ones(
+    disk: Path, appends: int
+) -> None:
+    at_once = Grouping(retry_s=0.001, patience_s=0.01)
+    async with open_outbox(
+        disk / "o.db", NOW, grouping=at_once, ballast_bytes=BALLAST_BYTES
+    ) as file:
+        view = file.device("d1")
+        await view.begin("boot1", b"birth")
+        fill(disk)
+        drafts = [frame(ts) for ts in range(1200)]
+        size = len(drafts) // appends
+        kept = [view.append(*drafts[n : n + size]) for n in range(0, len(drafts), size)]
+        async with asyncio.timeout(60):
+            await asyncio.gather(*kept)
+        messages = await view.pending(None, 10_000)
+        gaps = [gap_of(m) for m in messages if m.kind is Up.EVENT]
+        told = {n for gap in gaps for n in range(gap["first"], gap["last"] + 1)}
+        newest = max(m.key.seq for m in messages)
+        assert {m.key.seq for m in messages} | told == set(range(newest + 1))
+        assert view.totals.frames == len(drafts)
+        assert view.load.uncommitted == 0
 
 
 def test_once_there_is_room_again_the_ballast_is_taken_again_and_nothing_more_is_lost(
