@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _see_to_credentials(words: list[str]) -> None:
-    from edge_agent import admission  # noqa: PLC0415 - only when it is asked for
+    from edge_agent.door import admission  # noqa: PLC0415 - only when it is asked for
 
     if words[0] == "renew":
         config = _reading("renew the secret of an enrolled device").parse_args(words[1:]).config

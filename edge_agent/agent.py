@@ -20,9 +20,9 @@ from foremend.values import Timeline, TimelineKind
 
 if TYPE_CHECKING:
     from edge_agent.config import AgentConfig
-    from edge_agent.downlink import Downlink
+    from edge_agent.downlink.orders import Downlink
     from edge_agent.link import Connector
-    from edge_agent.outbox import DeviceOutbox
+    from edge_agent.outbox.group import DeviceOutbox
     from edge_agent.source import Source
     from foremend.clock import NowMs
 
@@ -114,7 +114,7 @@ class Agent:
         self._downlink: Downlink | None = None
         if config.command_keys:
             # Only who obeys somebody needs to check signatures; the library weighs some 10 MiB.
-            from edge_agent.downlink_host import Host, downlink_of  # noqa: PLC0415 - see above
+            from edge_agent.downlink.host import Host, downlink_of  # noqa: PLC0415 - see above
 
             self._downlink = downlink_of(
                 config,

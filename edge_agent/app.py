@@ -7,13 +7,13 @@ import signal
 from typing import TYPE_CHECKING
 
 from edge_agent import logs
-from edge_agent.admission import admitted, vault_of
 from edge_agent.agent import Agent
 from edge_agent.config import HostConfig, read_config
-from edge_agent.credentials import equipped
-from edge_agent.eviction import Bounds
+from edge_agent.door.admission import admitted, vault_of
+from edge_agent.door.credentials import equipped
 from edge_agent.mqtt_link import MqttConnector
-from edge_agent.outbox import open_outbox
+from edge_agent.outbox.eviction import Bounds
+from edge_agent.outbox.group import open_outbox
 from edge_agent.sources.kinds import make_source
 from foremend.clock import wall_ms
 from foremend.errors import ForemendError
@@ -21,7 +21,7 @@ from foremend.errors import ForemendError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge_agent.credentials import Credentials, Vault
+    from edge_agent.door.credentials import Credentials, Vault
 
 
 def run(config_path: Path) -> None:

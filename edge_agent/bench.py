@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import aiomqtt
 
 from edge_agent.framing import data_draft
-from edge_agent.outbox import Grouping, open_outbox
+from edge_agent.outbox.group import Grouping, open_outbox
 from edge_agent.session import Session, birth_of, new_boot
 from edge_agent.source import Description, Frame
 from foremend import wire

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edge_agent.config import AgentConfig
-    from edge_agent.heldtime import MachineStart
     from edge_agent.messages import Draft, Load
+    from edge_agent.outbox.heldtime import MachineStart
     from edge_agent.sampling.sampler import Sampler
     from edge_agent.source import Item, Mark, Source
     from edge_agent.timebase import Step

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from edge_agent.heldtime import MachineStart, MachineTime
+from edge_agent.outbox.heldtime import MachineStart, MachineTime
 from edge_agent.source import Happening
 from edge_agent.timebase import SystemTrust, Timebase, ToldTrust, boot_ms, machine
 

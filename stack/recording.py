@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge_agent.agent import Agent
 from edge_agent.config import AgentConfig, BrokerConfig
-from edge_agent.outbox import open_outbox
+from edge_agent.outbox.group import open_outbox
 from edge_agent.source import Description, Frame, Happening, PushSource
 from foremend.clock import DAY_MS
 from foremend.values import PART_REPLACED

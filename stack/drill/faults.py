@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 DEVICES: Final = "devices"
 CLOCK_STEPS_MS: Final = (120_000, -120_000, 900_000, -3 * 86_400_000, 3 * 86_400_000)
 """Some within what ingest takes for live data, some beyond it: those must become gaps."""
-ROOM_BYTES: Final = 640 * 1024
-"""Left to an outbox beside its ballast, so that it is full soon."""
 FULL_WITHIN_S: Final = 60.0
 WORKERS_WITHIN_S: Final = 30.0
 FLAP_S: Final = 0.1
@@ -149,7 +147,7 @@ def outbox_full(scene: Scene) -> Iterator[None]:
         PartFailed: they do not fill it.
     """
     disk = _small(scene)
-    small_disk.fill(disk, ROOM_BYTES)
+    small_disk.fill(disk)
     ballast = host.ballast_of(disk.place() / OUTBOX)
     with relayed(scene, Mode.CUT):
         if not wait(lambda: not ballast.exists(), FULL_WITHIN_S):

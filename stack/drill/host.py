@@ -23,13 +23,13 @@ from msgspec import Struct
 
 from edge_agent import logs
 from edge_agent.agent import Agent
-from edge_agent.ballast import Ballast
 from edge_agent.config import AgentConfig, BrokerConfig
-from edge_agent.eviction import Bounds
 from edge_agent.mqtt_link import MqttConnector
-from edge_agent.outbox import serving
+from edge_agent.outbox.ballast import Ballast
+from edge_agent.outbox.eviction import Bounds
+from edge_agent.outbox.group import serving
+from edge_agent.outbox.sqlite_store import SqliteStore
 from edge_agent.source import Description, Frame, Happening
-from edge_agent.sqlite_store import SqliteStore
 from foremend import ready, wire
 from foremend.clock import wall_ms
 from stack.drill.ledger import Acked, Formed, Generated, Kept, LedgerWriter, Undone
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 
     from edge_agent.link import Connector
     from edge_agent.messages import Change, Draft, Settlement
-    from edge_agent.outbox import OutboxFile
+    from edge_agent.outbox.group import OutboxFile
+    from edge_agent.outbox.store import Append
     from edge_agent.source import Item
-    from edge_agent.store import Append
     from foremend.clock import NowMs
 
 LIFE: Final = 1_000_000

@@ -14,7 +14,7 @@ import msgspec
 
 from edge_agent.agent import Agent
 from edge_agent.config import AgentConfig, BrokerConfig
-from edge_agent.outbox import open_outbox
+from edge_agent.outbox.group import open_outbox
 from edge_agent.source import Description, Frame, Happening, PushSource
 from field_service import catalogue
 from foremend import ready

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_agent.eviction import Bounds
 from edge_agent.framing import data_draft, event_draft
-from edge_agent.heldtime import MachineStart, MachineTime
 from edge_agent.messages import Draft, Settlement, Stored
-from edge_agent.outbox import DeviceOutbox, Grouping, OutboxFile, serving
+from edge_agent.outbox.eviction import Bounds
+from edge_agent.outbox.group import DeviceOutbox, Grouping, OutboxFile, serving
+from edge_agent.outbox.heldtime import MachineStart, MachineTime
+from edge_agent.outbox.sqlite_store import SqliteStore
+from edge_agent.outbox.store import MemoryStore, Store
 from edge_agent.source import Frame, Happening
-from edge_agent.sqlite_store import SqliteStore
-from edge_agent.store import MemoryStore, Store
 from foremend import wire
 from foremend.clock import ManualClock
 from foremend.values import Quality

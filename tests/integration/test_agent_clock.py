@@ -11,7 +11,7 @@ import pytest
 from edge_agent.agent import Agent
 from edge_agent.config import AgentConfig
 from edge_agent.link import MemoryConnector
-from edge_agent.outbox import Grouping, open_outbox
+from edge_agent.outbox.group import Grouping, open_outbox
 from edge_agent.source import Description, Frame, PushSource
 from edge_agent.timebase import ToldTrust
 from edge_agent.timekeeper import Timekeeper

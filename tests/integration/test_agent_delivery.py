@@ -17,7 +17,7 @@ import pytest
 
 from edge_agent.agent import Agent
 from edge_agent.config import AgentConfig, BrokerConfig
-from edge_agent.outbox import Grouping, OutboxFile, open_outbox
+from edge_agent.outbox.group import Grouping, OutboxFile, open_outbox
 from edge_agent.source import Description, Frame, Happening, PushSource
 from foremend import wire
 from foremend.clock import wall_ms
@@ -40,7 +40,7 @@ import asyncio, itertools, sys
 from pathlib import Path
 from edge_agent.agent import Agent
 from edge_agent.config import AgentConfig, BrokerConfig
-from edge_agent.outbox import open_outbox
+from edge_agent.outbox.group import open_outbox
 from edge_agent.source import Description, Frame, PushSource
 from foremend.clock import wall_ms
 from foremend.wire import Channel

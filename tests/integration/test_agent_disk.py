@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge_agent.ballast import Ballast, MemoryReserve
-from edge_agent.eviction import Bounds
 from edge_agent.framing import data_draft, event_draft
 from edge_agent.messages import Key, Settlement
-from edge_agent.outbox import Grouping, open_outbox, serving
+from edge_agent.outbox.ballast import Ballast, MemoryReserve
+from edge_agent.outbox.eviction import Bounds
+from edge_agent.outbox.group import Grouping, open_outbox, serving
+from edge_agent.outbox.sqlite_file import SQL, OutboxInUse, OutboxUnavailable
+from edge_agent.outbox.sqlite_store import SqliteStore
+from edge_agent.outbox.sqlite_work import DEAD_LETTERS
+from edge_agent.outbox.store import Append
 from edge_agent.source import Frame, Happening
-from edge_agent.sqlite_file import SQL, OutboxInUse, OutboxUnavailable
-from edge_agent.sqlite_store import SqliteStore
-from edge_agent.sqlite_work import DEAD_LETTERS
-from edge_agent.store import Append
 from foremend import wire
 from foremend.clock import ManualClock
 from foremend.errors import ConfigurationError
@@ -105,7 +105,8 @@ def test_a_second_process_is_told_that_the_outbox_is_in_use(path: Path) -> None:
     store = SqliteStore.open(path, NOW)
     store.begin("d1", "boot2", b"birth2")
     program = (
-        "import sys; from pathlib import Path; from edge_agent.sqlite_store import SqliteStore\n"
+        "import sys; from pathlib import Path\n"
+        "from edge_agent.outbox.sqlite_store import SqliteStore\n"
         "SqliteStore.open(Path(sys.argv[1]), int)"
     )
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge_agent.ballast import Ballast
-from edge_agent.eviction import Bounds
 from edge_agent.framing import data_draft, event_draft
-from edge_agent.outbox import Grouping, open_outbox
+from edge_agent.outbox.ballast import Ballast
+from edge_agent.outbox.eviction import Bounds
+from edge_agent.outbox.group import Grouping, open_outbox
+from edge_agent.outbox.sqlite_file import OutboxUnavailable
+from edge_agent.outbox.sqlite_store import SqliteStore
+from edge_agent.outbox.store import Append
 from edge_agent.source import Frame, Happening
-from edge_agent.sqlite_file import OutboxUnavailable
-from edge_agent.sqlite_store import SqliteStore
-from edge_agent.store import Append
 from foremend import wire
 from foremend.clock import ManualClock
 from foremend.wire import Up

@@ -11,13 +11,13 @@ PROGRAM = '''
 """Kill a child at every nth line that it runs of the agent's; print what was lost: nothing."""
 import json, os, shutil, signal, sys, tempfile
 from pathlib import Path
-from edge_agent.eviction import Bounds
+from edge_agent.outbox.eviction import Bounds
 from edge_agent.framing import data_draft, event_draft
-from edge_agent.heldtime import MachineStart, MachineTime
+from edge_agent.outbox.heldtime import MachineStart, MachineTime
 from edge_agent.messages import Settlement
 from edge_agent.source import Frame, Happening
-from edge_agent.sqlite_store import SqliteStore
-from edge_agent.store import Append
+from edge_agent.outbox.sqlite_store import SqliteStore
+from edge_agent.outbox.store import Append
 from foremend import wire
 from foremend.clock import ManualClock
 

@@ -15,7 +15,7 @@ import pytest
 
 from edge_agent.agent import Agent
 from edge_agent.config import AgentConfig, BrokerConfig
-from edge_agent.outbox import Grouping, open_outbox
+from edge_agent.outbox.group import Grouping, open_outbox
 from edge_agent.source import Description, Frame, PushSource
 from foremend import wire
 from foremend.clock import wall_ms

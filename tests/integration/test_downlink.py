@@ -15,7 +15,7 @@ from api.downlink import Order
 from edge_agent.agent import Agent
 from edge_agent.config import AgentConfig, BrokerConfig
 from edge_agent.mqtt_link import MqttConnector
-from edge_agent.outbox import open_outbox
+from edge_agent.outbox.group import open_outbox
 from edge_agent.source import Description, Frame, PushSource
 from foremend import keys, wire
 from foremend.clock import wall_ms

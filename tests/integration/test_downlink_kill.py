@@ -27,7 +27,7 @@ import asyncio, json, sys
 from pathlib import Path
 from edge_agent.agent import Agent
 from edge_agent.config import AgentConfig, BrokerConfig
-from edge_agent.outbox import open_outbox
+from edge_agent.outbox.group import open_outbox
 from edge_agent.source import Description, PushSource
 from foremend.clock import wall_ms
 from foremend.wire import Channel

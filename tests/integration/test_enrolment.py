@@ -11,10 +11,10 @@ import pytest
 
 from api import credentials, throttle
 from edge_agent import __main__ as agent_command
-from edge_agent import admission
 from edge_agent.config import read_config
-from edge_agent.credentials import Vault
-from edge_agent.enrol import EnrolmentRefused, checked, enrol, post_json, renew
+from edge_agent.door import admission
+from edge_agent.door.credentials import Vault
+from edge_agent.door.enrol import EnrolmentRefused, checked, enrol, post_json, renew
 from foremend.errors import ConfigurationError, Unavailable
 from tests.api_server import running
 

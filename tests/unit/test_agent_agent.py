@@ -11,9 +11,9 @@ import pytest
 from edge_agent.agent import Agent
 from edge_agent.config import AgentConfig
 from edge_agent.link import Heard, MemoryConnector
-from edge_agent.outbox import Grouping, OutboxFile, serving
+from edge_agent.outbox.group import Grouping, OutboxFile, serving
+from edge_agent.outbox.store import MemoryStore
 from edge_agent.source import Description, Frame, PushSource, ScriptedSource
-from edge_agent.store import MemoryStore
 from foremend import wire
 from foremend.clock import ManualClock
 from foremend.wire import Ack, Channel, Down, Up

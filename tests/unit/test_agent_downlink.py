@@ -15,13 +15,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.downlink import UNSIGNED, Downlink
-from edge_agent.downlink_keys import Keyring, Unsigned
-from edge_agent.downlink_kinds import Commandable, CommandFailed
-from edge_agent.outbox import DeviceOutbox, Grouping, serving
+from edge_agent.downlink.keys import Keyring, Unsigned
+from edge_agent.downlink.kinds import Commandable, CommandFailed
+from edge_agent.downlink.orders import UNSIGNED, Downlink
+from edge_agent.downlink.twin import Twin
+from edge_agent.outbox.group import DeviceOutbox, Grouping, serving
+from edge_agent.outbox.store import LOST, MemoryStore
 from edge_agent.sampling.config import SamplingConfig
-from edge_agent.store import LOST, MemoryStore
-from edge_agent.twin import Twin
 from foremend import wire
 from foremend.clock import ManualClock
 from foremend.keys import SigningKey

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent import twin_decide
-from edge_agent.downlink_decide import Action, Reason, Standing, allowed, decide_command
-from edge_agent.downlink_journal import REMEMBERED, Answer, Memory
-from edge_agent.downlink_kinds import BuiltIn, CommandFailed
+from edge_agent.downlink import twin_decide
+from edge_agent.downlink.decide import Action, Reason, Standing, allowed, decide_command
+from edge_agent.downlink.journal import REMEMBERED, Answer, Memory
+from edge_agent.downlink.kinds import BuiltIn, CommandFailed
+from edge_agent.downlink.twin_decide import decide_config, merge
 from edge_agent.sampling.config import ChannelSampling, SamplingConfig
-from edge_agent.twin_decide import decide_config, merge
 from foremend.values import Phase
 from foremend.wire import Address, Command, Config
 

@@ -7,9 +7,9 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent import eviction
-from edge_agent.eviction import Bounds, Candidate
 from edge_agent.messages import Key, Lost, gap, spans, unknown_gap
+from edge_agent.outbox import eviction
+from edge_agent.outbox.eviction import Bounds, Candidate
 from foremend import wire
 from foremend.wire import Up
 

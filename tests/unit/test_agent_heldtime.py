@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from edge_agent import heldtime
 from edge_agent.framing import data_draft, event_draft
-from edge_agent.heldtime import Dating, HeldBoot, MachineStart, MachineTime
+from edge_agent.outbox import heldtime
+from edge_agent.outbox.heldtime import Dating, HeldBoot, MachineStart, MachineTime
 from edge_agent.source import Frame, Happening
 from foremend import wire
 from foremend.values import Quality

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_agent.config import AgentConfig
-from edge_agent.heldtime import MachineStart
 from edge_agent.intake import Intake
 from edge_agent.messages import Load
+from edge_agent.outbox.heldtime import MachineStart
 from edge_agent.policy import MAX_UNCOMMITTED
 from edge_agent.sampling.config import SamplingConfig
 from edge_agent.sampling.sampler import Sampler

@@ -8,15 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from edge_agent.framing import event_draft
-from edge_agent.outbox import Grouping, serving
+from edge_agent.outbox.group import Grouping, serving
+from edge_agent.outbox.store import MemoryStore
 from edge_agent.source import Happening
-from edge_agent.store import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge_agent.messages import Change
-    from edge_agent.store import Append
+    from edge_agent.outbox.store import Append
 
 
 class SlowStore(MemoryStore):

@@ -18,13 +18,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from edge_agent.ballast import MemoryReserve
-from edge_agent.eviction import KEEP, Bounds
-from edge_agent.heldtime import MachineStart, MachineTime
 from edge_agent.messages import Draft, Key, Rank, Settlement
-from edge_agent.sqlite_file import OutboxCorrupt, OutboxUnavailable
-from edge_agent.sqlite_store import SqliteStore
-from edge_agent.store import Append
+from edge_agent.outbox.ballast import MemoryReserve
+from edge_agent.outbox.eviction import KEEP, Bounds
+from edge_agent.outbox.heldtime import MachineStart, MachineTime
+from edge_agent.outbox.sqlite_file import OutboxCorrupt, OutboxUnavailable
+from edge_agent.outbox.sqlite_store import SqliteStore
+from edge_agent.outbox.store import Append
 from foremend import values, wire
 from foremend.clock import ManualClock
 from foremend.wire import Up

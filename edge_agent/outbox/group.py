@@ -14,21 +14,21 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from edge_agent.ballast import Ballast
-from edge_agent.eviction import Bounds
 from edge_agent.messages import Change, Depth, Load
-from edge_agent.sqlite_file import OutboxFull
-from edge_agent.sqlite_store import SqliteStore
-from edge_agent.store import Append
+from edge_agent.outbox.ballast import Ballast
+from edge_agent.outbox.eviction import Bounds
+from edge_agent.outbox.sqlite_file import OutboxFull
+from edge_agent.outbox.sqlite_store import SqliteStore
+from edge_agent.outbox.store import Append
 from foremend.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
 
-    from edge_agent.heldtime import MachineStart, MachineTime
     from edge_agent.messages import Draft, Key, Settlement, Stored
-    from edge_agent.store import Store
+    from edge_agent.outbox.heldtime import MachineStart, MachineTime
+    from edge_agent.outbox.store import Store
     from foremend.clock import NowMs
 
 LOG: Final = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from urllib.request import Request, urlopen
 import msgspec
 from msgspec import Struct
 
-from edge_agent.credentials import BrokerAddress, Credentials, Vault, put_private
+from edge_agent.door.credentials import BrokerAddress, Credentials, Vault, put_private
 from foremend.errors import ConfigurationError, ForemendError, Remedy, Unavailable
 
 if TYPE_CHECKING:

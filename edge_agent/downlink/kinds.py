@@ -9,7 +9,7 @@ from foremend.errors import ForemendError, Remedy
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from edge_agent.downlink_decide import Phases
+    from edge_agent.downlink.decide import Phases
     from foremend.wire import Details
 
 ANY: Final[Phases] = frozenset()

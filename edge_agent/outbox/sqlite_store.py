@@ -12,11 +12,11 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from edge_agent import eviction, heldtime, sqlite_work
-from edge_agent.ballast import MemoryReserve
-from edge_agent.ledger import Boot, Ledger, Work
 from edge_agent.messages import Change, Depth, Key, Lost, unknown_gap
-from edge_agent.sqlite_file import (
+from edge_agent.outbox import eviction, heldtime, sqlite_work
+from edge_agent.outbox.ballast import MemoryReserve
+from edge_agent.outbox.ledger import Boot, Ledger, Work
+from edge_agent.outbox.sqlite_file import (
     OutboxCorrupt,
     OutboxFull,
     OutboxUnavailable,
@@ -24,17 +24,17 @@ from edge_agent.sqlite_file import (
     move_aside,
     open_file,
 )
-from edge_agent.store import LOST
+from edge_agent.outbox.store import LOST
 from foremend.errors import ForemendError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from edge_agent.ballast import Reserve
-    from edge_agent.heldtime import MachineStart, MachineTime
     from edge_agent.messages import Settlement, Stored
-    from edge_agent.store import Append
+    from edge_agent.outbox.ballast import Reserve
+    from edge_agent.outbox.heldtime import MachineStart, MachineTime
+    from edge_agent.outbox.store import Append
     from foremend.clock import NowMs
 
 LOG: Final = logging.getLogger(__name__)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
-from edge_agent import eviction, heldtime
-from edge_agent.eviction import Bounds, Candidate
-from edge_agent.heldtime import HeldBoot
 from edge_agent.messages import Change, Depth, Draft, Key, Rank, Settlement, Stored, gap
+from edge_agent.outbox import eviction, heldtime
+from edge_agent.outbox.eviction import Bounds, Candidate
+from edge_agent.outbox.heldtime import HeldBoot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from edge_agent.heldtime import Dating, MachineStart, MachineTime
+    from edge_agent.outbox.heldtime import Dating, MachineStart, MachineTime
     from foremend.clock import NowMs
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from edge_agent.downlink import Downlink
-from edge_agent.downlink_keys import Keyring
-from edge_agent.downlink_kinds import BuiltIn, Commandable
+from edge_agent.downlink.keys import Keyring
+from edge_agent.downlink.kinds import BuiltIn, Commandable
+from edge_agent.downlink.orders import Downlink
+from edge_agent.downlink.twin import Twin
 from edge_agent.sampling.sampler import Sampler
-from edge_agent.twin import Twin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge_agent.config import AgentConfig
     from edge_agent.intake import Intake
-    from edge_agent.outbox import DeviceOutbox
+    from edge_agent.outbox.group import DeviceOutbox
     from edge_agent.publisher import Publisher
     from edge_agent.sampling.config import SamplingConfig
     from edge_agent.source import Source

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_agent.config import read_config
-from edge_agent.credentials import Vault
+from edge_agent.door.credentials import Vault
 from foremend.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_agent.config import HostConfig
-    from edge_agent.credentials import Credentials
+    from edge_agent.door.credentials import Credentials
 
 
 def enrol(config_path: Path, *, url: str | None, token: str | None, allow_http: bool | None) -> str:
@@ -34,7 +34,7 @@ def enrol(config_path: Path, *, url: str | None, token: str | None, allow_http: 
 
 def renew(config_path: Path) -> str:
     """Renew the secret; gives the login. A running agent uses it from its next connection on."""
-    from edge_agent import enrol as enrolment  # noqa: PLC0415 - a running agent needs no HTTP
+    from edge_agent.door import enrol as enrolment  # noqa: PLC0415 - a running agent needs no HTTP
 
     vault = vault_of(read_config(config_path), config_path)
     return enrolment.renew(vault, post=enrolment.post_json).login
@@ -60,7 +60,7 @@ def vault_of(config: HostConfig, config_path: Path) -> Vault:
 def _claimed(
     config: HostConfig, vault: Vault, url: str, token: str, *, allow_http: bool
 ) -> Credentials:
-    from edge_agent import enrol as enrolment  # noqa: PLC0415 - likewise
+    from edge_agent.door import enrol as enrolment  # noqa: PLC0415 - likewise
 
     return enrolment.enrol(
         vault,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 import msgspec
 from msgspec import Struct
 
-from edge_agent import twin_decide
-from edge_agent.downlink_journal import Answer
-from edge_agent.twin_decide import Action, Plan, decide_config
+from edge_agent.downlink import twin_decide
+from edge_agent.downlink.journal import Answer
+from edge_agent.downlink.twin_decide import Action, Plan, decide_config
 from foremend.wire import Details  # noqa: TC001 - a Struct reads its annotations at run time
 
 if TYPE_CHECKING:

@@ -6,21 +6,21 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from edge_agent import eviction, heldtime
-from edge_agent.eviction import Candidate
-from edge_agent.heldtime import HeldBoot, MachineTime
-from edge_agent.ledger import Boot
 from edge_agent.messages import Key, Rank, Stored, gap
+from edge_agent.outbox import eviction, heldtime
+from edge_agent.outbox.eviction import Candidate
+from edge_agent.outbox.heldtime import HeldBoot, MachineTime
+from edge_agent.outbox.ledger import Boot
 from foremend.wire import Up
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
 
-    from edge_agent.eviction import Bounds
-    from edge_agent.heldtime import Dating
-    from edge_agent.ledger import Ledger, Work
     from edge_agent.messages import Draft, Lost, Settlement
-    from edge_agent.sqlite_file import SqliteFile
+    from edge_agent.outbox.eviction import Bounds
+    from edge_agent.outbox.heldtime import Dating
+    from edge_agent.outbox.ledger import Ledger, Work
+    from edge_agent.outbox.sqlite_file import SqliteFile
     from foremend.clock import Millis
 
 DEAD_LETTERS: Final = 1000

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from edge_agent.messages import Change, Depth, Key
 
 if TYPE_CHECKING:
-    from edge_agent.heldtime import MachineTime
     from edge_agent.messages import Draft
+    from edge_agent.outbox.heldtime import MachineTime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

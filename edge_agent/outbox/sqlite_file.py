@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
     from pathlib import Path
 
-SQL: Final = sql.load("sqlite_store.sql")
+SQL: Final = sql.load("outbox/sqlite_store.sql")
 VERSION: Final = 3
 KEPT_ASIDE: Final = 3
 """Damaged files that are kept to look at, the newest: they too fill the disk."""

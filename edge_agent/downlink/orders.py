@@ -10,13 +10,13 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
-from edge_agent import downlink_journal as journal
-from edge_agent.downlink_decide import Action, Reason, Standing, decide_command
-from edge_agent.downlink_journal import INTERRUPTED, Answer, Memory
-from edge_agent.downlink_keys import Unsigned
+from edge_agent.downlink import journal
+from edge_agent.downlink.decide import Action, Reason, Standing, decide_command
+from edge_agent.downlink.journal import INTERRUPTED, Answer, Memory
+from edge_agent.downlink.keys import Unsigned
 from edge_agent.framing import event_draft
+from edge_agent.outbox.store import LOST
 from edge_agent.source import Happening
-from edge_agent.store import LOST
 from foremend import wire
 from foremend.errors import ForemendError, MalformedMessage
 from foremend.wire import Down
@@ -24,11 +24,11 @@ from foremend.wire import Down
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from edge_agent.downlink_decide import Decision
-    from edge_agent.downlink_keys import Keyring
-    from edge_agent.downlink_kinds import Commandable
+    from edge_agent.downlink.decide import Decision
+    from edge_agent.downlink.keys import Keyring
+    from edge_agent.downlink.kinds import Commandable
+    from edge_agent.downlink.twin import Twin
     from edge_agent.messages import Draft
-    from edge_agent.twin import Twin
     from foremend.clock import Millis
     from foremend.wire import Address, Command
 
