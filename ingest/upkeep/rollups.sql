@@ -25,7 +25,6 @@ SELECT ensure_rollup_partitions(%(months)s)
 -- Each minute that a batch touched is worked out whole from its frames, so that late, repeated and
 -- shuffled readings come to the same. A minute never shrinks: frames are only added, and where fewer are
 -- found than are counted already, retention has dropped the rest and the rollup is all that is left.
--- Sums are taken of values over 2^24: exact, and nothing that a sensor says makes them overflow.
 -- name: put_minutes
 WITH touched AS MATERIALIZED (
     SELECT DISTINCT device_id, date_trunc('minute', ts, 'UTC') AS bucket
@@ -42,7 +41,7 @@ CROSS JOIN LATERAL (
         WHERE f.device_id = t.device_id AND f.ts >= t.bucket AND f.ts < t.bucket + interval '1 minute'
     ), channel AS (
         SELECT schema_id, place, count(v)::int4 AS n, min(v) AS lo, max(v) AS hi,
-               least(greatest(sum(v / 16777216) / nullif(count(v), 0), min(v) / 16777216), max(v) / 16777216)
+               least(greatest(sum(scaled_down(v)) / nullif(count(v), 0), scaled_down(min(v))), scaled_down(max(v)))
                * 16777216 AS mean
         FROM (SELECT schema_id, place, nullif(v, 'NaN') AS v
               FROM picked, unnest(vals) WITH ORDINALITY AS reading (v, place)) known
@@ -94,7 +93,7 @@ CROSS JOIN LATERAL (
         WHERE f.device_id = t.device_id AND f.bucket >= t.bucket AND f.bucket < t.bucket + interval '1 hour'
     ), channel AS (
         SELECT schema_id, place, sum(c)::int4 AS n, min(l) AS lo, max(h) AS hi,
-               least(greatest(sum(v / 16777216 * c) / nullif(sum(c), 0), min(l) / 16777216), max(h) / 16777216)
+               least(greatest(sum(scaled_down(v) * c) / nullif(sum(c), 0), scaled_down(min(l))), scaled_down(max(h)))
                * 16777216 AS mean
         FROM picked, unnest(n, lo, mean, hi) WITH ORDINALITY AS minute (c, l, v, h, place)
         GROUP BY schema_id, place

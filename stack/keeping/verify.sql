@@ -32,11 +32,11 @@ FROM (SELECT min(bucket) AS first, max(bucket) AS last FROM rollup_minute
      (SELECT min(bucket) AS first, max(bucket) AS last FROM rollup_hour
       WHERE device_id = %(device)s AND bucket >= %(since)s AND bucket < %(until)s) h
 
--- Worked out another way than the rollups were: in one sweep, with PostgreSQL's own average.
+-- Worked out another way than the rollups were: in one sweep over all of the frames.
 -- name: minutes
 WITH fresh_reading AS (
     SELECT date_trunc('minute', ts, 'UTC') AS bucket, schema_id, place,
-           count(v)::int4 AS n, min(v) AS lo, avg(v / 1024) * 1024 AS mean, max(v) AS hi
+           count(v)::int4 AS n, min(v) AS lo, sum(scaled_down(v)) / nullif(count(v), 0) * 16777216 AS mean, max(v) AS hi
     FROM (SELECT ts, schema_id, place, nullif(v, 'NaN') AS v
           FROM frame, unnest(vals) WITH ORDINALITY AS reading (v, place)
           WHERE device_id = %(device)s AND ts >= %(since)s AND ts < %(until)s) known
@@ -83,7 +83,7 @@ LIMIT %(limit)s
 -- name: hours
 WITH fresh_reading AS (
     SELECT date_trunc('hour', bucket, 'UTC') AS bucket, schema_id, place, sum(c)::int4 AS n, min(l) AS lo,
-           sum(v / 16777216 * c) / nullif(sum(c), 0) * 16777216 AS mean, max(h) AS hi
+           sum(scaled_down(v) * c) / nullif(sum(c), 0) * 16777216 AS mean, max(h) AS hi
     FROM rollup_minute, unnest(n, lo, mean, hi) WITH ORDINALITY AS minute (c, l, v, h, place)
     WHERE device_id = %(device)s AND bucket >= %(since)s AND bucket < %(until)s
     GROUP BY 1, 2, 3

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from foremend.db import EVERY_TENANT, connect, transaction
@@ -138,6 +138,7 @@ READINGS = st.lists(
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(told=READINGS)
+@example(told=[(0, [5e-324, 1.7e308], 1, 0), (1, [-5e-324, -1.7e308], 1, 0)])
 def test_however_readings_come_in_batches_the_rollups_are_the_same(
     log: KeptLog, told: list
 ) -> None:

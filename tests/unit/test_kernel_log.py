@@ -61,3 +61,21 @@ def test_fields_that_hold_secrets_are_hidden(as_json) -> None:
 def test_what_is_below_the_level_is_not_told() -> None:
     assert logged("frames=3", level="WARNING") == ""
     assert logging.getLevelName("WARNING") == logging.WARNING
+
+
+def test_lines_follow_standard_error_where_it_goes() -> None:
+    code = """
+import io, sys
+from foremend import log
+first = sys.stderr = io.StringIO()
+log.configure("ingest")
+logger = log.get_logger("ingest.test")
+logger.info("before")
+sys.stderr = sys.__stderr__
+first.close()
+logger.info("after")
+"""
+    told = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "after" in told.stderr

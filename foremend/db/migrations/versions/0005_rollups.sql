@@ -1,6 +1,12 @@
 -- Rollups per minute and hour, how far each was worked out, and the doors through which old sections go.
 -- Reached like `frame`: only with the id of a device that was found inside the tenant's wall.
 
+-- A value over 2^24, so that no sum of what a sensor may say overflows. Exact, but that next to nothing is
+-- nothing: PostgreSQL refuses a quotient that underflows.
+CREATE FUNCTION scaled_down(v float8) RETURNS float8
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN abs(v) < 1e-280 THEN 0 ELSE v / 16777216 END;
+
 CREATE TABLE rollup_minute (
     device_id int4 NOT NULL,
     bucket timestamptz NOT NULL,  -- the minute's beginning, on the device's timeline
