@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, Final
 
 from foremend.db import EVERY_TENANT, Queries, transaction
@@ -21,6 +23,8 @@ BATCHES: Final = 256
 HOURS: Final = 10_000
 """Hours that are worked out in one transaction."""
 
+_NO_BATCH: Final = -1
+
 Entry = tuple[int, int, int | None]
 """Partition, position, and the batch; None for an entry without readings."""
 
@@ -38,23 +42,32 @@ class Rolled:
 def stretch(entries: Sequence[Entry], most: int) -> list[Entry]:
     """Give each partition's first entries, so that they name no more than `most` batches.
 
-    Batches are taken in the order of their numbers, which is nearly that of the log, so that those
-    of several partitions are worked out once.
+    Of the partitions' next entries that of the lowest batch is taken, so that the batches of
+    several partitions are worked out once. Something is always taken, in whatever order batches
+    stand: a late one has a lower number than what was logged before it.
 
     >>> stretch([(0, 1, 7), (0, 2, 9), (1, 1, 7), (1, 2, None), (1, 3, 8)], 2)
     [(0, 1, 7), (1, 1, 7), (1, 2, None), (1, 3, 8)]
     """
-    batches = sorted({batch for _, _, batch in entries if batch is not None})
-    if len(batches) <= most:
-        return list(entries)
-    last, stopped, taken = batches[most - 1], set[int](), []
+    lines: dict[int, list[Entry]] = defaultdict(list)
     for entry in entries:
-        partition, _, batch = entry
-        if batch is not None and batch > last:
-            stopped.add(partition)
-        if partition not in stopped:
-            taken.append(entry)
-    return taken
+        lines[entry[0]].append(entry)
+    chosen, ends = set[int](), dict.fromkeys(lines, 0)
+    heads = [(_order(line[0]), partition) for partition, line in lines.items()]
+    heapify(heads)
+    while heads:
+        batch, partition = heappop(heads)
+        if batch != _NO_BATCH and batch not in chosen and len(chosen) == most:
+            continue
+        chosen |= {batch} - {_NO_BATCH}
+        ends[partition] += 1
+        if ends[partition] < len(lines[partition]):
+            heappush(heads, (_order(lines[partition][ends[partition]]), partition))
+    return [entry for partition, line in lines.items() for entry in line[: ends[partition]]]
+
+
+def _order(entry: Entry) -> int:
+    return _NO_BATCH if entry[2] is None else entry[2]
 
 
 class RollupStore:

@@ -65,12 +65,14 @@ def test_gaps_refusals_and_commits_are_counted() -> None:
 
 
 def test_what_agents_say_they_hold_is_shown() -> None:
-    held = wire.Status(boot="b", state="online", ts_ms=START, unsettled=70)
+    others = value("agents_unsettled_messages")
+    held = wire.Status(boot="b", state="online", ts_ms=START, unsettled=7000)
     serve(arrival(wire.Up.STATUS, held))
-    assert value("agents_deepest_unsettled_messages") == 70
+    assert value("agents_deepest_unsettled_messages") == 7000
+    assert value("agents_unsettled_messages") == others + 7000
     settled = wire.Status(boot="b", state="online", ts_ms=START, unsettled=0)
     serve(arrival(wire.Up.STATUS, settled))
-    assert value("agents_unsettled_messages") == 0
+    assert value("agents_unsettled_messages") == others
 
 
 def test_what_is_in_flight_is_shown() -> None:

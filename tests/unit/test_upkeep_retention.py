@@ -6,7 +6,7 @@ from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from foremend.errors import ConfigurationError
@@ -97,6 +97,7 @@ ENTRIES = st.lists(
 
 
 @given(entries=ENTRIES, most=st.integers(1, 6))
+@example(entries=[(0, 1, 2), (0, 2, 1)], most=1)
 def test_a_stretch_is_the_beginning_of_each_partition_and_always_goes_on(entries, most) -> None:
     taken = stretch(entries, most)
     of: dict[int, list[tuple]] = defaultdict(list)
