@@ -27,15 +27,17 @@ setup: .venv/.ready
 	@$(BIN)/python api/assets/install.py
 	@touch $@
 
-# An edge node that others wrote, in an environment of its own: it needs paho-mqtt 1.
-FOREIGN := .venv/foreign-sparkplug
+# Programs that others wrote, for the tests to speak to. Each has an environment of its own, since
+# it pins libraries that our lock cannot hold; what builds it is locked beside it.
+FOREIGN := sparkplug moonraker octoprint
+FOREIGN_READY := $(FOREIGN:%=.venv/foreign-%/.ready)
 
-$(FOREIGN)/.ready: tests/foreign/sparkplug-build.lock tests/foreign/sparkplug.lock .venv/.ready
-	@echo "setup: a foreign Sparkplug edge node for the tests"
-	@$(BIN)/python -m venv $(FOREIGN)
+.venv/foreign-%/.ready: tests/foreign/build.lock tests/foreign/%.lock .venv/.ready
+	@echo "setup: a foreign peer for the tests: $*"
+	@$(BIN)/python -m venv .venv/foreign-$*
 	@for lock in $(wordlist 1,2,$^); do \
-		$(FOREIGN)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation \
-			--require-hashes -r $$lock || exit 1; done
+		.venv/foreign-$*/bin/python -m pip install --quiet --disable-pip-version-check \
+			--no-build-isolation --require-hashes -r $$lock || exit 1; done
 	@touch $@
 
 run: setup
@@ -47,7 +49,7 @@ check: setup
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-test: check $(FOREIGN)/.ready
+test: check $(FOREIGN_READY)
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 format: setup
@@ -56,8 +58,9 @@ format: setup
 # Needs uv; writes no index and no host into the file.
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--no-header --extra server --extra dev --output-file requirements.lock pyproject.toml
-	for name in sparkplug sparkplug-build; do uv pip compile --quiet --universal --python-version 3.11 \
+		--no-header --extra server --extra printers --extra machines --extra cluster --extra dev \
+		--output-file requirements.lock pyproject.toml
+	for name in build $(FOREIGN); do uv pip compile --quiet --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate \
 		--output-file tests/foreign/$$name.lock tests/foreign/$$name.in; done
 
