@@ -89,6 +89,18 @@ class Line:
             self._unsent.clear()
         self._link.sendall(rest)
 
+    def await_end(self, patience_s: float) -> None:
+        """Wait until the broker closes the connection: only then has it read all that we said.
+
+        What it says until then is left out; a persistent session gives it again.
+
+        Raises:
+            OSError: it did not close in time, or broke off.
+        """
+        self._link.settimeout(patience_s)
+        while self._link.recv(READ):
+            pass
+
     def _buffered(self) -> bool:
         return isinstance(self._link, ssl.SSLSocket) and self._link.pending() > 0
 

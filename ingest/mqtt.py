@@ -188,6 +188,7 @@ class Subscriber:
         line.send(packets.DISCONNECT)
         try:
             line.flush(2.0)
+            line.await_end(2.0)
         except OSError as error:
             _log.info("left the broker", error=str(error))
         line.close()

@@ -182,15 +182,15 @@ class EdgeNode:
     def _close(self, session: Session, birth: Heard, out: Outcome) -> None:
         """End a session: what was held for it is lost, what was sent since belongs to the next."""
         held = session.held
-        session.held = {p: h for p, h in held.items() if h.sent_ms < birth.sent_ms}
-        self.early = [*(h for h in held.values() if h.sent_ms >= birth.sent_ms), *self.early]
+        session.held = {p: h for p, h in held.items() if not h.follows(birth.sent_ms)}
+        self.early = [*(h for h in held.values() if h.follows(birth.sent_ms)), *self.early]
         if session.held:
             self._give_up(session, birth.at_ms, out)
 
     def _take_early(self, session: Session, out: Outcome) -> None:
         early, self.early = self.early, []
         for heard in early:
-            if heard.sent_ms >= session.born_ms:
+            if heard.follows(session.born_ms):
                 self._numbered(heard, out)
             else:
                 self._drop(1, out)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from ingest.sparkplug.topics import Kind
+
 if TYPE_CHECKING:
     from foremend.clock import Millis
     from ingest.intake import Arrival
@@ -34,6 +36,16 @@ class Heard:
     def sent_ms(self) -> Millis:
         """When it was sent; by our clock where it does not say."""
         return self.at_ms if self.payload.ts_ms is None else self.payload.ts_ms
+
+    def follows(self, born_ms: Millis) -> bool:
+        """Whether what was heard before a birth was sent after it.
+
+        Of the same millisecond only a device's birth is taken, which explains itself: data may be
+        of the session before, whose aliases mean something else.
+        """
+        if self.topic.kind is Kind.DBIRTH:
+            return self.sent_ms >= born_ms
+        return self.sent_ms > born_ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

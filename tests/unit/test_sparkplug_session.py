@@ -282,6 +282,21 @@ def test_a_devices_birth_may_come_before_its_edge_nodes_in_the_midst_of_another_
     assert not rehearsal.gaps
 
 
+def test_data_heard_before_a_birth_of_the_same_millisecond_may_be_of_the_session_before():
+    rehearsal = Rehearsal()
+    rehearsal.data(2, told(1, 99.0), ts=START)
+    rehearsal.births(ts=START)
+    rehearsal.data(2, told(1, 21.0))
+    assert rehearsal.values == [(5, 20), (5, 21)]
+
+
+def test_a_devices_birth_of_its_edge_nodes_millisecond_may_come_before_it():
+    rehearsal = Rehearsal()
+    rehearsal.hear("DBIRTH", payload(1, TEMP, LOAD, ts=START), "pump")
+    rehearsal.node_birth(ts=START)
+    assert rehearsal.values == [(5, 20)]
+
+
 def test_a_message_of_the_session_before_is_set_aside():
     rehearsal = Rehearsal()
     rehearsal.births(ts=START + 1_000)
