@@ -14,6 +14,7 @@ from edge_agent.door.credentials import equipped
 from edge_agent.mqtt_link import MqttConnector
 from edge_agent.outbox.eviction import Bounds
 from edge_agent.outbox.group import open_outbox
+from edge_agent.site import Site
 from edge_agent.sources.kinds import make_source
 from foremend.clock import wall_ms
 from foremend.errors import ForemendError
@@ -59,7 +60,8 @@ async def _host(config: HostConfig, outbox: Path, vault: Vault, known: Credentia
         view = file.device(config.agent.device, bounds)
         agent = equipped(config.agent, known) if known else config.agent
         connector = MqttConnector(agent.broker, agent.device, vault.login if known else None)
-        source = make_source(config.source)
+        site = Site(device=config.agent.device, folder=outbox.parent)
+        source = make_source(config.source, site)
         await Agent(
             agent, source, view, wall_ms, connector=connector, sampling=config.sampling
         ).run(stop)

@@ -17,6 +17,7 @@ from foremend.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edge_agent.site import Site
     from edge_agent.source import Source
 
 GROUP: Final = "foremend.sources"
@@ -29,10 +30,10 @@ class SourceKind:
     """One kind of source: the form of its configuration, and how it is made of one."""
 
     config: type[msgspec.Struct]
-    make: Callable[[Any], Source]
+    make: Callable[[Any, Site], Source]
 
 
-def make_source(told: dict[str, Any]) -> Source:
+def make_source(told: dict[str, Any], site: Site) -> Source:
     """Make the source that the table `[source]` describes; only its own code is imported.
 
     Raises:
@@ -44,7 +45,7 @@ def make_source(told: dict[str, Any]) -> Source:
         config = msgspec.convert(settings, kind.config)
     except msgspec.ValidationError as error:
         raise ConfigurationError(str(error).replace("`$", "`$.source")) from error
-    return kind.make(config)
+    return kind.make(config, site)
 
 
 def find(name: object) -> SourceKind:

@@ -168,4 +168,4 @@ def _open_pipe(path: str) -> object:
     return os.fdopen(os.open(path, os.O_RDWR | os.O_NONBLOCK), "rb", buffering=0)
 
 
-KIND: Final = SourceKind(config=LinesConfig, make=LinesSource)
+KIND: Final = SourceKind(config=LinesConfig, make=lambda config, _site: LinesSource(config))

@@ -12,6 +12,7 @@ from edge_agent import session
 from edge_agent.config import read_config
 from edge_agent.logs import JsonLines
 from edge_agent.sampling.config import ChannelSampling, SamplingConfig
+from edge_agent.site import Site
 from edge_agent.source import Description
 from edge_agent.sources.kinds import make_source
 from foremend import wire
@@ -52,7 +53,9 @@ def test_a_configuration_is_read_whole(tmp_path: Path) -> None:
     assert config.agent.address == Address(tenant="demo", device="printer-01")
     assert (config.agent.broker.port, config.agent.timeline) == (8883, "sim:demo")
     assert config.agent.broker.tls is not None
-    assert make_source(config.source).describe().channels == (Channel(name="hotend", unit="Cel"),)
+    assert make_source(
+        config.source, Site(device="printer-01", folder=tmp_path)
+    ).describe().channels == (Channel(name="hotend", unit="Cel"),)
 
 
 @pytest.mark.parametrize(
@@ -83,9 +86,9 @@ def test_a_wrong_setting_is_named(tmp_path: Path, old: str, new: str, complaint:
         ({"family": "f", "model": "m", "channels": [{"name": "a"}]}, r"\$.source.channels"),
     ],
 )
-def test_a_wrong_setting_of_a_source_is_named(settings, complaint: str) -> None:
+def test_a_wrong_setting_of_a_source_is_named(settings, complaint: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=complaint):
-        make_source(settings)
+        make_source(settings, Site(device="d", folder=tmp_path))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
