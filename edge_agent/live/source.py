@@ -18,6 +18,7 @@ from edge_agent.live.odometers import Logbook, Usage
 from edge_agent.live.present import Present
 from edge_agent.live.words import Told
 from edge_agent.source import Description, Frame, Happening
+from edge_agent.tasks import end
 from foremend import wire  # noqa: TC001 - msgspec reads the annotations at run time
 from foremend.errors import Unavailable
 from foremend.values import Phase
@@ -118,8 +119,8 @@ class LiveSource:
                     # It never ends by itself: its death is ours.
                     listening.result()
         finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+            if not await end(listening):
+                LOG.error("what reads the device does not end, and is left")
             self._logbook.keep(self._usage)
 
     async def close(self) -> None:

@@ -31,16 +31,32 @@ MAX_LINE: Final = 64 * 1024
 """Bytes."""
 
 
-class LinesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the lines come from, and what the device is."""
+class DeviceConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a device is, where nothing but its configuration says so."""
 
-    path: str = "-"
-    """A named pipe; `-` is standard input."""
     family: wire.Id
     model: wire.Text
     firmware: wire.Text = ""
     channels: Annotated[tuple[wire.Channel, ...], Meta(min_length=1, max_length=wire.MAX_CHANNELS)]
     components: tuple[wire.Component, ...] = ()
+
+    def description(self, *, patient: bool = False) -> Description:
+        """Give it as a source does."""
+        return Description(
+            channels=self.channels,
+            components=self.components,
+            family=self.family,
+            model=self.model,
+            firmware=self.firmware,
+            patient=patient,
+        )
+
+
+class LinesConfig(DeviceConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the lines come from, and what the device is."""
+
+    path: str = "-"
+    """A named pipe; `-` is standard input."""
 
 
 class _FrameLine(Struct, forbid_unknown_fields=True):
@@ -64,13 +80,7 @@ class LinesSource:
     def __init__(self, config: LinesConfig) -> None:
         self._path = config.path
         self._closed = asyncio.Event()
-        self._description = Description(
-            channels=config.channels,
-            components=config.components,
-            family=config.family,
-            model=config.model,
-            firmware=config.firmware,
-        )
+        self._description = config.description()
 
     def describe(self) -> Description:
         """Say what the device is, as its configuration does."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import socket
 import ssl
@@ -11,9 +10,6 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from foremend import wire
 from foremend.settings import Settings
@@ -25,6 +21,7 @@ from ingest.mqtt import Subscriber, forget_sessions
 from stack.embedded.broker import EmbeddedBroker, Kind, NoBroker, find_program, program_on_path
 from stack.embedded.datadir import open_data_dir
 from stack.embedded.server import Running, start
+from tests.certificates import self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,9 +159,10 @@ def test_a_line_reads_a_whole_burst_through_tls(tmp_path: Path) -> None:
     """What TLS has decrypted already is not seen by `select`."""
     ours, theirs = socket.socketpair()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate(tmp_path))
+    certificate, key = self_signed(tmp_path, "localhost")
+    context.load_cert_chain(certificate, key)
     trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    trusting.load_verify_locations(tmp_path / "cert.pem")
+    trusting.load_verify_locations(certificate)
     burst = b"".join(packets.publish(b"t", str(n).encode() * 50) for n in range(5000))
 
     def serve() -> None:
@@ -185,30 +183,3 @@ def test_a_line_reads_a_whole_burst_through_tls(tmp_path: Path) -> None:
     line.close()
     thread.join()
     assert got == 5000
-
-
-def certificate(folder: Path) -> Path:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = dt.datetime.now(dt.UTC)
-    cert = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = cert.public_bytes(serialization.Encoding.PEM)
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    file = folder / "cert.pem"
-    file.write_bytes(private + pem)
-    return file

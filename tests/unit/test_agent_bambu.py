@@ -1,0 +1,163 @@
+"""Reports of Bambu-style printers, what may be believed of them, and commands with an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ssl
+import threading
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_agent.downlink.kinds import CommandFailed
+from edge_agent.live.words import Told
+from edge_agent.source import Happening
+from edge_agent.sources.bambu import trust
+from edge_agent.sources.bambu.report import MAX_REPORT, Reader
+from foremend.errors import Unavailable
+from foremend.values import Phase
+from simulators.emulators.bambu import Voice, report_of
+from simulators.emulators.one import OnePrinter, Shown
+from tests.certificates import self_signed
+from tests.peers.bambu import stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+WARM = {"hotend_temp": 210.0, "hotend_target": 210.0, "part_fan_cmd": 1.0}
+
+
+def words(reader: Reader, **fields: object) -> list:
+    return list(reader.words(msgspec.json.encode({"print": fields}), 5))
+
+
+def test_a_report_gives_its_fields_and_the_signal_without_its_unit() -> None:
+    (told,) = words(Reader(), nozzle_temper=210.5, cooling_fan_speed="15", wifi_signal="-45dBm")
+
+    assert told == Told(
+        values={"nozzle_temper": 210.5, "cooling_fan_speed": "15", "wifi_signal": "-45"}
+    )
+
+
+def test_a_code_is_told_when_it_comes_and_when_it_goes() -> None:
+    reader = Reader()
+    standing = {"attr": 0x03000100, "code": 0x00020001}
+
+    _, came = words(reader, hms=[standing])
+    (again,) = words(reader, hms=[standing])
+    _, went = words(reader, hms=[])
+
+    assert came == Happening(ts_ms=5, code="HMS_0300_0100_0002_0001", severity="error")
+    assert isinstance(again, Told)
+    assert went == Happening(ts_ms=5, code="HMS_0300_0100_0002_0001_cleared")
+
+
+def test_a_print_error_is_told_once_and_again_when_it_is_over() -> None:
+    reader = Reader()
+    assert words(reader, print_error=0x0300_8014)[1:] == [
+        Happening(ts_ms=5, code="print_error_03008014", severity="error")
+    ]
+    assert words(reader, print_error=0x0300_8014)[1:] == []
+    assert words(reader, print_error=0)[1:] == [
+        Happening(ts_ms=5, code="print_error_03008014_cleared")
+    ]
+
+
+@given(st.binary(max_size=64))
+def test_what_is_no_report_says_nothing_of_any_channel(payload: bytes) -> None:
+    assert all(not w.values for w in Reader().words(payload, 0) if isinstance(w, Told))
+
+
+def test_what_is_too_long_is_not_even_read() -> None:
+    assert not list(Reader().words(b'{"print": {"a": 1}}'.ljust(MAX_REPORT + 1), 0))
+
+
+def test_the_voice_tells_everything_when_asked_and_changes_else() -> None:
+    voice = Voice("S1")
+    shown = Shown(ts_ms=0, phase=Phase.RUNNING, values=WARM, events=())
+    first = msgspec.json.decode(voice.look(shown) or b"")["print"]
+    assert (first["nozzle_temper"], first["cooling_fan_speed"]) == (210.0, "15")
+    assert voice.look(shown) is None
+    full = voice.answer(b'{"pushing": {"sequence_id": "1", "command": "pushall"}}')
+    assert msgspec.json.decode(full or b"")["print"]["gcode_state"] == "RUNNING"
+    assert voice.answer(b"\xff") is None
+    assert voice.answer(b'{"print": 5}') is None
+
+
+def test_a_simulated_printer_shows_what_a_report_needs() -> None:
+    report = report_of(OnePrinter("S1", seed=3, start_ms=1_767_225_600_000).advance())
+    assert {"nozzle_temper", "bed_temper", "gcode_state", "cooling_fan_speed"} <= set(report)
+
+
+async def test_a_command_is_answered_by_the_printer_itself(tmp_path: Path) -> None:
+    async with stage(tmp_path) as told:
+        reading = asyncio.create_task(_read(told.source))
+        with pytest.raises(CommandFailed, match="not connected"):
+            await told.source.run("pause", {})
+        async with asyncio.timeout(10):
+            while not (answer := await _try(told.source)):  # noqa: ASYNC110 - it connects by itself
+                await asyncio.sleep(0.02)
+        assert answer == {"ota": "01.00.00.00"}
+        with pytest.raises(CommandFailed, match="refused: not now"):
+            await told.source.run("pause", {})
+        assert set(told.source.kinds["pause"]) == {Phase.HEATING, Phase.RUNNING}
+        await told.source.close()
+        await reading
+
+
+async def _read(source) -> None:
+    async for _ in source.read():
+        pass
+
+
+async def _try(source) -> dict:
+    try:
+        return await source.run("diagnostics", {})
+    except CommandFailed:
+        return {}
+
+
+@pytest.fixture
+def tls_port(tmp_path: Path) -> Iterator[tuple[int, str]]:
+    """A server with a certificate of its own making, and the fingerprint of that."""
+    certificate, key = self_signed(tmp_path, "printer-serial")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    loop = asyncio.new_event_loop()
+    greet = lambda _reader, writer: writer.close()  # noqa: E731 - it is said and gone
+    server = loop.run_until_complete(asyncio.start_server(greet, "127.0.0.1", 0, ssl=context))
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    der = ssl.PEM_cert_to_DER_cert(certificate.read_text())
+    yield server.sockets[0].getsockname()[1], hashlib.sha256(der).hexdigest()
+    asyncio.run_coroutine_threadsafe(_close(server), loop).result(5)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(5)
+    loop.close()
+
+
+async def _close(server: asyncio.Server) -> None:
+    server.close()
+    await asyncio.sleep(0.1)
+
+
+async def test_a_pinned_certificate_is_trusted_though_nobody_signed_it(tls_port) -> None:
+    port, fingerprint = tls_port
+    context = await asyncio.to_thread(trust.pinned, "127.0.0.1", port, fingerprint.upper())
+    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+    writer.close()
+
+
+async def test_another_certificate_is_refused_before_a_password_is_said(tls_port) -> None:
+    with pytest.raises(Unavailable, match=r"another one: [0-9a-f]{64}"):
+        await asyncio.to_thread(trust.pinned, "127.0.0.1", tls_port[0], "00" * 32)
+
+
+async def test_what_no_authority_signed_is_refused_without_a_pin(tls_port) -> None:
+    with pytest.raises(ssl.SSLCertVerificationError):
+        await asyncio.open_connection("127.0.0.1", tls_port[0], ssl=trust.of_authority(None))
