@@ -1,6 +1,7 @@
-"""`python -m edge_agent CONFIG`: one agent, and not a byte of the command line in its memory.
+"""`python -m edge_agent run CONFIG`: one agent, and not a byte of the command line in its memory.
 
-`enrol CONFIG` and `renew CONFIG` get and renew the device's own credentials.
+`enrol CONFIG` and `renew CONFIG` get and renew the device's own credentials; `discover` finds
+devices and writes configurations. A word that is none of these is taken for a CONFIG to run.
 """
 
 from __future__ import annotations
@@ -12,20 +13,45 @@ from pathlib import Path
 from foremend.errors import ForemendError
 
 _SUBJECTS = ("enrol", "renew")
+_HELP = """usage: foremend agent run CONFIG
+       foremend agent enrol CONFIG --url URL --token TOKEN
+       foremend agent renew CONFIG
+       foremend agent discover [--write FOLDER]
+
+One device's agent: it reads a printer or machine and reports over MQTT, losing nothing.
+
+  run       read the device that CONFIG, a TOML file, describes, until told to stop
+  enrol     trade a claim token for credentials of the device's own
+  renew     renew their secret
+  discover  find devices on the local network and ports, and write a CONFIG for each
+
+Each tells its options with --help. docs/devices/ has a page for each kind of device.
+"""
 
 
 def main(argv: list[str] | None = None) -> None:
     """Do what is asked; an error of ours is one sentence and status 1."""
     words = sys.argv[1:] if argv is None else argv
     try:
-        if words and words[0] in _SUBJECTS:
-            _see_to_credentials(words)
-        else:
-            from edge_agent.app import run  # noqa: PLC0415 - the others need none of it
-
-            run(_reading("run one agent until it is told to stop").parse_args(words).config)
+        _do(words)
     except ForemendError as error:
         raise SystemExit(f"foremend: {error}") from error
+
+
+def _do(words: list[str]) -> None:
+    if words[:1] in ([], ["-h"], ["--help"]):
+        sys.stdout.write(_HELP)
+    elif words[0] in _SUBJECTS:
+        _see_to_credentials(words)
+    elif words[:1] == ["discover"]:
+        from edge_agent.discovery.command import main as discover  # noqa: PLC0415 - alike
+
+        discover(words[1:])
+    else:
+        from edge_agent.app import run  # noqa: PLC0415 - the others need none of it
+
+        told = words[1:] if words[:1] == ["run"] else words
+        run(_reading("run one agent until it is told to stop").parse_args(told).config)
 
 
 def _see_to_credentials(words: list[str]) -> None:

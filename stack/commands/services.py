@@ -73,16 +73,11 @@ def simulate(
     serve_fleet(told, scale=scale, seed=seed)
 
 
-@commands.command(context_settings={"ignore_unknown_options": True})
-def agent(
-    words: Annotated[
-        list[str],
-        typer.Argument(metavar="[enrol|renew] CONFIG", help="what to do; the agent's TOML file"),
-    ],
-) -> None:
-    """Run the edge agent of one device, or see to its credentials: `enrol`, `renew`."""
+@commands.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
+def agent(words: Annotated[list[str] | None, typer.Argument()] = None) -> None:
+    """Run the edge agent of one device, see to its credentials, or find devices: `discover`."""
     import os
     import sys
 
     # In place of this process: what the command line has loaded would weigh on a small board.
-    os.execv(sys.executable, [sys.executable, "-m", "edge_agent", *words])  # noqa: S606 - our own program
+    os.execv(sys.executable, [sys.executable, "-m", "edge_agent", *(words or [])])  # noqa: S606 - our own program

@@ -1,0 +1,119 @@
+"""`foremend agent discover`: find devices, and write what an agent needs to read each."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_agent.discovery import hosts, mdns, notices, ports
+from edge_agent.discovery.found import Found, Home, configuration
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Any
+
+
+def main(words: list[str]) -> None:
+    """Find, print, and write where told to."""
+    told = _parser().parse_args(words)
+    found = asyncio.run(discover(told.seconds, told.host))
+    if told.json:
+        sys.stdout.write(json.dumps([asdict(one) | {"device": one.device} for one in found]) + "\n")
+    else:
+        sys.stdout.write("".join(f"{line}\n" for line in _lines(found)))
+    if told.write is not None:
+        home = Home(tenant=told.tenant, broker=told.broker, url=told.url, token=told.token)
+        for one in found:
+            sys.stdout.write(f"{write(one, home, told.write)}\n")
+
+
+async def discover(seconds: float, named: list[str]) -> list[Found]:
+    """Ask all ways at once; one that is not open to us is told on standard error."""
+    ways = {
+        "multicast DNS": mdns.browse(seconds),
+        "printers' notices": notices.listen(seconds),
+        "named hosts": hosts.ask(named),
+    }
+    told = await asyncio.gather(*(_tried(name, way) for name, way in ways.items()))
+    found = [one for some in told for one in some]
+    return _once([*found, *ports.serial_ports(), *ports.can_interfaces()])
+
+
+async def _tried(name: str, way: Coroutine[Any, Any, list[Found]]) -> list[Found]:
+    try:
+        return await way
+    except OSError as error:
+        sys.stderr.write(f"foremend: {name} could not be asked: {error}\n")
+        return []
+
+
+def _once(found: list[Found]) -> list[Found]:
+    """Leave out what was found twice: one device, one address, however it was heard of."""
+    first: dict[tuple[str, str], Found] = {}
+    for one in found:
+        address = one.settings.get("url") or one.settings.get("serial") or one.device
+        first.setdefault((one.kind, str(address)), one)
+    return list(first.values())
+
+
+def write(one: Found, home: Home, folder: Path) -> str:
+    """Write a device's configuration where none is; gives a sentence for a person."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{one.device}.toml"
+    try:
+        # It may come to hold secrets.
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return f"{file} is there already, and was left as it is"
+    with os.fdopen(handle, "w", encoding="utf-8") as sink:
+        sink.write(configuration(one, home))
+    todo = f"; give it {', '.join(one.wants)} first" if one.wants else ""
+    return f"{file}: start it with foremend agent run {file}{todo}"
+
+
+def _lines(found: list[Found]) -> list[str]:
+    if not found:
+        return [
+            "nothing was found: is the printer on this network, and its announcements switched on?",
+            "name its address with --host, or see docs/devices/ for a configuration by hand",
+        ]
+    return [
+        f"{one.kind:<10} {one.device:<32} "
+        + "  ".join(f"{name} = {value}" for name, value in one.settings.items())
+        for one in found
+    ]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="foremend agent discover",
+        description="Find printers and machines on the local network and on this machine's ports."
+        " Nothing is opened or changed.",
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=6.0, help="how long to listen (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--host",
+        action="append",
+        default=[],
+        metavar="HOST[:PORT]",
+        help="also ask this one, where announcements do not reach; may be given again",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON list")
+    parser.add_argument(
+        "--write", type=Path, metavar="FOLDER", help="write a configuration for each device there"
+    )
+    parser.add_argument("--tenant", default="demo", help="whose devices they are")
+    parser.add_argument(
+        "--broker", default="127.0.0.1:1883", metavar="HOST:PORT", help="where they report to"
+    )
+    parser.add_argument("--url", help="of the API, to get each device credentials of its own with")
+    parser.add_argument("--token", help="from `foremend device claim`")
+    return parser

@@ -1,0 +1,75 @@
+"""A device that was found, and the configuration that reads it; pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_NOT_IN_IDS: Final = re.compile(r"[^A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """One device."""
+
+    kind: str
+    """Of the source that reads it."""
+    name: str
+    """As it calls itself."""
+    settings: Mapping[str, str | int | float | bool]
+    """What the table `[source]` says beside the kind."""
+    wants: Mapping[str, str] = field(default_factory=dict)
+    """Settings that only its owner can give -> where to find them."""
+
+    @property
+    def device(self) -> str:
+        """The name as an id.
+
+        >>> Found(kind="octoprint", name='OctoPrint "Lab 2"', settings={}).device
+        'OctoPrint-Lab-2'
+        """
+        words = _NOT_IN_IDS.sub("-", self.name).strip("-_")[:64]
+        return words or self.kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Home:
+    """Where the device is to report to."""
+
+    tenant: str = "demo"
+    broker: str = "127.0.0.1:1883"
+    url: str | None = None
+    """Of the API, and a claim token: the device then gets credentials of its own."""
+    token: str | None = None
+
+
+def configuration(found: Found, home: Home) -> str:
+    """Give an agent's whole configuration for a device, as TOML."""
+    host, _, port = home.broker.rpartition(":")
+    lines = [
+        f"# Found as {found.name}. Start it with: foremend agent run {found.device}.toml",
+        f"outbox = {_spelt(found.device + '.sqlite3')}",
+        f"credentials = {_spelt(found.device + '.credentials.json')}",
+        "",
+        "[agent]",
+        f"tenant = {_spelt(home.tenant)}",
+        f"device = {_spelt(found.device)}",
+        f"broker = {{ host = {_spelt(host)}, port = {int(port)} }}",
+    ]
+    if home.url is not None and home.token is not None:
+        lines += ["", "[enrol]", f"url = {_spelt(home.url)}", f"token = {_spelt(home.token)}"]
+    lines += ["", "[source]", f"kind = {_spelt(found.kind)}"]
+    lines += [f"{name} = {_spelt(value)}" for name, value in found.settings.items()]
+    for name, where in found.wants.items():
+        lines += [f"# {where}:", f'{name} = ""']
+    return "\n".join(lines) + "\n"
+
+
+def _spelt(value: str | float) -> str:
+    """Spell a value in TOML, whose plain strings, numbers and truths are JSON's."""
+    return json.dumps(value, ensure_ascii=False)
