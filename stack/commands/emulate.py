@@ -1,0 +1,54 @@
+"""Programs that answer as printers would, so that an agent can be tried without one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+commands: Final = typer.Typer()
+emulate: Final = typer.Typer(
+    help="Answer as a printer would, so that an agent can be tried without one.",
+    no_args_is_help=True,
+)
+commands.add_typer(emulate, name="emulate")
+FaultOption = Annotated[
+    list[str] | None,
+    typer.Option("--fault", help="component that fails, e.g. hotend_heater; may be repeated"),
+]
+HoursOption = Annotated[
+    float, typer.Option(min=0.01, help="simulated hours from a fault's onset to its failure")
+]
+SpeedOption = Annotated[
+    int, typer.Option(min=1, max=1000, help="how many times faster than real time")
+]
+SeedOption = Annotated[int, typer.Option(help="of the printer, its jobs and its noise")]
+IdleOption = Annotated[bool, typer.Option("--idle", help="start no jobs; wait for orders")]
+
+
+@emulate.callback()
+def _subjects() -> None:
+    """Answer as a printer would, so that an agent can be tried without one."""
+
+
+@emulate.command()
+def klippy(
+    *,
+    socket: Annotated[Path, typer.Option(help="Unix socket to serve")] = Path("/tmp/klippy_uds"),  # noqa: S108 - where Moonraker looks
+    sd_path: Annotated[Path | None, typer.Option(help="folder of G-code files")] = None,
+    fault: FaultOption = None,
+    hours_to_failure: HoursOption = 1.0,
+    speed: SpeedOption = 1,
+    seed: SeedOption = 1,
+    idle: IdleOption = False,
+) -> None:
+    """Answer Klipper's API on a Unix socket; stand a Moonraker before it, and an agent there."""
+    from simulators.emulators.klippy_run import serve
+    from simulators.emulators.printer import Setting
+
+    setting = Setting(
+        seed=seed, jobs=not idle, faults=tuple(fault or ()), hours_to_failure=hours_to_failure
+    )
+    typer.echo(f"Klippy answers on {socket}", err=True)
+    serve(setting, socket, speed=speed, sd_path=str(sd_path or ""))
