@@ -10,15 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_agent.downlink.decide import allowed
 from edge_agent.live.mapping import load
 from edge_agent.live.words import Told
 from edge_agent.source import Happening
 from edge_agent.sources.moonraker import events
+from edge_agent.sources.moonraker.bench import read_spectrum
 from edge_agent.sources.moonraker.config import websocket_url
 from edge_agent.sources.moonraker.derived import derive, grid, tilt_mm_m
+from edge_agent.sources.moonraker.diagnostics import summarise
 from edge_agent.sources.moonraker.eventtime import EventClock
 from edge_agent.sources.moonraker.listener import Listener, Memory, Need, Notice
+from edge_agent.sources.moonraker.orders import KINDS
 from edge_agent.sources.moonraker.status import WANTED, Status, class_of, spellings, subscription
+from foremend.values import Phase
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(max_size=8),
@@ -304,3 +309,54 @@ def test_channels_that_the_simulated_printers_have_are_named_and_measured_alike(
 )
 def test_the_websocket_stands_beside_the_pages(url: str, socket: str) -> None:
     assert websocket_url(url) == socket
+
+
+@pytest.mark.parametrize(
+    ("kind", "phases"),
+    [
+        ("pause", {Phase.HEATING, Phase.RUNNING}),
+        ("resume", {Phase.PAUSED}),
+        ("cancel", {Phase.HEATING, Phase.RUNNING, Phase.PAUSED}),
+        ("diagnostics", set(Phase)),
+        ("self_test", {Phase.IDLE}),
+    ],
+)
+def test_each_order_is_obeyed_in_its_phases_alone(kind: str, phases: set[Phase]) -> None:
+    fit = {phase for phase in Phase if allowed(phase, KINDS[kind], frozenset())}
+    assert fit == phases
+
+
+def test_what_a_printer_says_of_itself_fits_the_wire_however_much_it_is() -> None:
+    drivers = {f"tmc2209 stepper_{n}": {"drv_status": {"otpw": 1}} for n in range(99)}
+    host = {"cpu_temp": 51.25, "throttled_state": {"bits": 1, "flags": ["Under-Voltage"]}}
+    printer = {"state_message": "x" * 999, "software_version": "v0.13"}
+    told = summarise(
+        server={"klippy_state": "ready"},
+        printer=printer,
+        host=host,
+        status={"mcu": {"last_stats": {"srtt": 0.001}}, **drivers},
+    )
+    assert len(told) <= 60
+    assert max(len(str(value)) for value in told.values()) <= 256
+    assert told["host_throttled"] == "Under-Voltage"
+    assert told["mcu.srtt"] == 0.001
+    assert told["tmc2209 stepper_0.flags"] == "otpw=1"
+
+
+def test_a_spectrum_is_read_only_from_a_file_that_can_be_ours(tmp_path: Path) -> None:
+    ours = tmp_path / "resonances_x_foremend.csv"
+    ours.write_text(spectrum_of(52.0))
+    found = read_spectrum(ours, "x")
+    assert found is not None
+    assert max(found, key=lambda row: row[1])[0] == 52.0
+    other = tmp_path / "passwd"
+    other.write_text(ours.read_text())
+    assert read_spectrum(other, "x") is None
+    assert read_spectrum(tmp_path / "resonances_x_foremend_2.csv", "x") is None
+    ours.write_text("freq,psd_x\n1,?\n")
+    assert read_spectrum(ours, "x") is None
+
+
+def spectrum_of(peak_hz: float) -> str:
+    rows = [f"{hz},{100 if hz == peak_hz else 1},1,1,1" for hz in range(5, 134)]
+    return "\n".join(["freq,psd_x,psd_y,psd_z,psd_xyz", *rows]) + "\n"

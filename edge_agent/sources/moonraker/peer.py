@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
+from edge_agent.selftest.owed import Owed
+from edge_agent.sources.moonraker.bench import AT_WORK, OFF, KlipperBench
 from edge_agent.sources.moonraker.config import one_shot_token, websocket_url
 from edge_agent.sources.moonraker.listener import STATUS, Listener, Memory, Need
+from edge_agent.sources.moonraker.orders import KINDS, Orders
 from edge_agent.sources.moonraker.rpc import Refused, connected
 from edge_agent.sources.moonraker.status import subscription
 from foremend.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Mapping
 
+    from edge_agent.downlink.decide import Phases
     from edge_agent.live.words import Word
     from edge_agent.site import Site
     from edge_agent.sources.moonraker.config import MoonrakerConfig
     from edge_agent.sources.moonraker.rpc import Rpc
+    from foremend.wire import Details
 
 LOG: Final = logging.getLogger(__name__)
 HOME: Final = "urn:foremend"
@@ -37,11 +42,34 @@ class MoonrakerPeer:
         self._config, self._site = config, site
         self._memory = Memory()
         self._rpc: Rpc | None = None
+        self._owed = Owed(site.folder / f"{site.device}.heaters")
+        self._bench = KlipperBench(self._present, self._introduced, self._owed)
+        self._orders = Orders(self._present, self._bench)
+
+    @property
+    def kinds(self) -> Mapping[str, Phases]:
+        """What the printer can be told to do, and in which phases at all."""
+        return KINDS
+
+    async def run(self, kind: str, args: Details) -> Details:
+        """Do it once; raises CommandFailed, or Unavailable where the printer is not there."""
+        return await self._orders.run(kind, args)
+
+    def _present(self) -> Rpc:
+        if self._rpc is None:
+            raise Unavailable("the printer is not connected")
+        return self._rpc
+
+    @asynccontextmanager
+    async def _introduced(self) -> AsyncGenerator[Rpc]:
+        """Connect, and say who we are."""
+        async with connected(await self._address(), answer_s=self._config.answer_s) as rpc:
+            await self._identify(rpc)
+            yield rpc
 
     async def listen(self) -> AsyncGenerator[Word]:
         """Connect, then give what it says."""
-        async with connected(await self._address(), answer_s=self._config.answer_s) as rpc:
-            await self._identify(rpc)
+        async with self._introduced() as rpc:
             self._rpc = rpc
             try:
                 listener = Listener(
@@ -122,7 +150,21 @@ class MoonrakerPeer:
             # It stopped between two questions; the next look tells how it stands.
             LOG.info("Klipper is not ready", extra={"error": str(error)})
             return []
-        return listener.subscribed(wanted, answer.get("status"), answer.get("eventtime"))
+        words = listener.subscribed(wanted, answer.get("status"), answer.get("eventtime"))
+        if self._owed.is_owed and listener.is_ready and not self._bench.in_use:
+            await self._settle(rpc, listener)
+        return words
+
+    async def _settle(self, rpc: Rpc, listener: Listener) -> None:
+        """Switch off what a self-test left on; a job that began since has its own heat."""
+        if listener.status.field("print_stats", "state") not in AT_WORK:
+            LOG.warning("heaters that a self-test may have left on are switched off")
+            try:
+                await rpc.call("printer.gcode.script", script=OFF)
+            except Refused as error:
+                LOG.warning("it is tried again", extra={"error": str(error)})
+                return
+        self._owed.settle()
 
     async def _probe(self, rpc: Rpc, listener: Listener) -> list[Word]:
         """Ask whether Klipper is there: it tells only changes, and Moonraker talks without it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 LOG: Final = logging.getLogger(__name__)
 ROOM: Final = 512
 """Notifications that may wait; the oldest go first, and what they changed is asked anew."""
+OUTPUT: Final = "notify_gcode_response"
+MOST_LINES: Final = 200
 MAX_BYTES: Final = 2**22
 """Of one message: a mesh and a list of a thousand objects fit many times."""
 
@@ -44,6 +47,8 @@ class Rpc:
         self._asked: dict[int, asyncio.Future[Any]] = {}
         self._number = 0
         self._notices: asyncio.Queue[Notice | None] = asyncio.Queue()
+        self.lines: deque[str] = deque(maxlen=MOST_LINES)
+        """What the printer last said on its terminal."""
         self.overrun = False
         """Whether notifications were dropped since this was last set to false."""
 
@@ -117,6 +122,8 @@ class Rpc:
             self._answer(self._asked[told["id"]], told)
 
     def _keep(self, notice: Notice) -> None:
+        if notice.method == OUTPUT and notice.params:
+            self.lines.append(str(notice.params[0]))
         if self._notices.qsize() >= ROOM:
             self._notices.get_nowait()
             self.overrun = True
