@@ -47,8 +47,10 @@ def klippy(
     from simulators.emulators.klippy_run import serve
     from simulators.emulators.printer import Setting
 
+    def tell(line: str) -> None:
+        typer.echo(line, err=True)
+
     setting = Setting(
         seed=seed, jobs=not idle, faults=tuple(fault or ()), hours_to_failure=hours_to_failure
     )
-    typer.echo(f"Klippy answers on {socket}", err=True)
-    serve(setting, socket, speed=speed, sd_path=str(sd_path or ""))
+    serve(setting, socket, speed=speed, sd_path=str(sd_path or ""), tell=tell)
