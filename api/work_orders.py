@@ -29,6 +29,7 @@ OPEN_STATES: Final[tuple[State, ...]] = (
     "verifying", "on_hold", "cannot_complete",
 )  # fmt: skip
 
+_CHECKS: Final = {"kinds": ["self_test", "diagnostics"], "over": list(OVER), "limit": 20}
 Number = Annotated[int, Path(ge=1, le=2**63 - 1, description="7 for WO-7")]
 
 
@@ -90,6 +91,22 @@ class Finding(BaseModel):
     verified: str | None
 
 
+class Check(BaseModel):
+    """What the order's device was asked to tell of itself, and what it answered."""
+
+    id: str
+    kind: str
+    state: str
+    """queued, sent, accepted, refused, finished, failed or expired."""
+    reason: str
+    details: dict[str, Any]
+    """Figures of a self-test, or what the device says of itself."""
+    asked_by: str
+    issued_at: datetime
+    settled_at: datetime | None
+    """By the wall's clock."""
+
+
 class WorkOrderDetail(WorkOrder):
     """One order with all that stands behind it."""
 
@@ -106,6 +123,8 @@ class WorkOrderDetail(WorkOrder):
     country: str
     ledger: list[LedgerEntry]
     findings: list[Finding]
+    checks: list[Check] = []
+    """Self-tests and diagnostics of its device while it is open, the newest first."""
     actions: list[str]
     """Moves that its state allows and the caller may make."""
 
@@ -196,6 +215,7 @@ def read_detail(connection: DictConnection, user: User, number: int) -> WorkOrde
             **row,
             "ledger": connection.execute(_SQL["ledger"], key).fetchall(),
             "findings": connection.execute(_SQL["findings"], key).fetchall(),
+            "checks": connection.execute(_SQL["checks"], {**key, **_CHECKS}).fetchall(),
             "actions": [a.value for a in allowed if user.may(permission_for_move(a.value))],
         }
     )

@@ -35,6 +35,18 @@ FROM finding
 WHERE work_order_id = %(id)s
 ORDER BY attempt
 
+-- What its device was asked to tell of itself from the order's opening to its end.
+-- name: checks
+SELECT c.id, c.kind, c.state, c.reason, c.details, c.asked_by, c.issued_at, c.settled_at
+FROM work_order o
+JOIN command c ON c.device_id = o.device_id AND c.timeline = o.timeline
+WHERE o.id = %(id)s
+  AND c.kind = ANY (%(kinds)s)
+  AND c.issued_at >= o.opened_at
+  AND (o.state <> ALL (%(over)s) OR c.issued_at <= o.state_at)
+ORDER BY c.issued_at DESC, c.counter DESC
+LIMIT %(limit)s
+
 -- name: component
 SELECT instance FROM component WHERE device_id = %(device_id)s AND instance = %(component)s
 

@@ -1,4 +1,5 @@
-"""Programs that speak as real devices do, each upon one simulated printer.
+"""Programs that answer as a printer's firmware would, backed by simulated printers.
 
-What is physical stands in the room above; here stands only how a protocol tells it.
+Each protocol has its own modules; what they share is `printer`, one simulated printer that also
+obeys. Nothing here is an agent's: agents meet these over their protocols alone.
 """

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
 from foremend.values import Phase
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import aiomqtt
 
-    from simulators.emulators.one import OnePrinter, Shown
 
 FULL_FAN: Final = 15
 """Fans are told in fifteenths of full speed."""
@@ -32,13 +33,30 @@ _STATES: Final = {
 }
 
 
-def report_of(shown: Shown) -> dict[str, Any]:
+class Printer(Protocol):
+    """What an emulated printer shows and takes; `ObedientPrinter` is one."""
+
+    phase: Phase
+    paused: bool
+
+    @property
+    def values(self) -> Mapping[str, float]:
+        """What it shows, by channel, in the units of `simulators/data/printer.toml`."""
+
+    def step(self) -> None:
+        """Let a step of its own time pass."""
+
+    def call_off(self) -> None:
+        """End the job."""
+
+
+def report_of(printer: Printer) -> dict[str, Any]:
     """Spell what a printer shows as the fields of a full report; what it does not know is left out.
 
-    >>> report_of(printer.advance())["gcode_state"]
+    >>> report_of(printer)["gcode_state"]
     'IDLE'
     """
-    v = shown.values
+    v = printer.values
     told: dict[str, Any] = {
         "nozzle_temper": v.get("hotend_temp"),
         "nozzle_target_temper": v.get("hotend_target"),
@@ -47,13 +65,18 @@ def report_of(shown: Shown) -> dict[str, Any]:
         "chamber_temper": v.get("chamber_temp"),
         "cooling_fan_speed": _fan(v.get("part_fan_cmd")),
         "heatbreak_fan_speed": _fan(_share(v.get("hotend_fan_rpm"), HOTEND_FAN_RPM)),
-        "gcode_state": _STATES.get(shown.phase, "UNKNOWN"),
+        "gcode_state": _state(printer),
         "wifi_signal": "-45dBm",
         "spd_mag": 100,
         "print_error": 0,
         "hms": [],
     }
     return {name: value for name, value in told.items() if value is not None}
+
+
+def _state(printer: Printer) -> str:
+    at_work = printer.phase in {Phase.HEATING, Phase.RUNNING}
+    return "PAUSE" if printer.paused and at_work else _STATES.get(printer.phase, "UNKNOWN")
 
 
 def _fan(share: float | None) -> str | None:
@@ -69,15 +92,13 @@ class Voice:
     """What one printer says: everything when it is asked, else what has changed."""
 
     serial: str
+    printer: Printer
     told: dict[str, Any] = field(default_factory=dict)
-    paused: bool = False
     _number: int = 0
 
-    def look(self, shown: Shown) -> bytes | None:
-        """Give the report of an instant; None where nothing has changed."""
-        now = report_of(shown)
-        if self.paused and now["gcode_state"] in {"PREPARE", "RUNNING"}:
-            now["gcode_state"] = "PAUSE"
+    def look(self) -> bytes | None:
+        """Give the report of this instant; None where nothing has changed."""
+        now = report_of(self.printer)
         changed = {name: v for name, v in now.items() if self.told.get(name) != v}
         self.told |= now
         return self._said(changed) if changed else None
@@ -104,14 +125,16 @@ class Voice:
         return self._obey(topic, command, number)
 
     def _obey(self, topic: str, command: str, number: str) -> bytes:
-        state = self.told.get("gcode_state")
+        state = _state(self.printer)
         fits = {
             "pause": state in {"PREPARE", "RUNNING"},
-            "resume": self.paused,
+            "resume": state == "PAUSE",
             "stop": state in {"PREPARE", "RUNNING", "PAUSE"},
         }.get(command, False)
         if fits:
-            self.paused = command == "pause"
+            self.printer.paused = command == "pause"
+        if fits and command == "stop":
+            self.printer.call_off()
         result = {"result": "success"} if fits else {"result": "failed", "reason": "not now"}
         return msgspec.json.encode(
             {topic: {"command": command, "sequence_id": number, "param": "", **result}}
@@ -123,15 +146,14 @@ class Voice:
         return msgspec.json.encode({"print": fields | head})
 
 
-async def speak(
-    client: aiomqtt.Client, printer: OnePrinter, voice: Voice, *, pause_s: float
-) -> None:
+async def speak(client: aiomqtt.Client, voice: Voice, *, pause_s: float) -> None:
     """Report at each step, `pause_s` apart, and answer what is asked, for ever."""
     await client.subscribe(f"device/{voice.serial}/request")
     async with asyncio.TaskGroup() as group:
         group.create_task(_answer(client, voice), name="answers")
         while True:
-            said = voice.look(printer.advance())
+            voice.printer.step()
+            said = voice.look()
             if said is not None:
                 await _report(client, voice, said)
             await asyncio.sleep(pause_s)

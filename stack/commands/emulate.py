@@ -1,25 +1,59 @@
-"""Devices to try the agent on, without a device."""
+"""Programs that answer as printers would, so that an agent can be tried without one."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 commands: Final = typer.Typer()
 emulate: Final = typer.Typer(
-    help="Speak as a device does, upon a simulated printer, until Ctrl-C.", no_args_is_help=True
+    help="Answer as a printer would, so that an agent can be tried without one.",
+    no_args_is_help=True,
 )
 commands.add_typer(emulate, name="emulate")
-
-SeedOption = Annotated[int, typer.Option(help="which unit it is, and which jobs it does")]
 FaultOption = Annotated[
-    str | None, typer.Option(help="a component that is to fail, for example hotend_fan")
+    list[str] | None,
+    typer.Option("--fault", help="component that fails, e.g. hotend_heater; may be repeated"),
 ]
-FailsInOption = Annotated[
-    float, typer.Option(help="hours of the printer's time until it does; the fault grows till then")
+HoursOption = Annotated[
+    float, typer.Option(min=0.01, help="simulated hours from a fault's onset to its failure")
 ]
-SpeedOption = Annotated[float, typer.Option(help="seconds of the printer's time in one second")]
+SpeedOption = Annotated[
+    int, typer.Option(min=1, max=1000, help="how many times faster than real time")
+]
+SeedOption = Annotated[int, typer.Option(help="of the printer, its jobs and its noise")]
+IdleOption = Annotated[bool, typer.Option("--idle", help="start no jobs; wait for orders")]
+
+
+@emulate.callback()
+def _subjects() -> None:
+    """Answer as a printer would, so that an agent can be tried without one."""
+
+
+@emulate.command()
+def klippy(
+    *,
+    socket: Annotated[Path, typer.Option(help="Unix socket to serve")] = Path("/tmp/klippy_uds"),  # noqa: S108 - where Moonraker looks
+    sd_path: Annotated[Path | None, typer.Option(help="folder of G-code files")] = None,
+    fault: FaultOption = None,
+    hours_to_failure: HoursOption = 1.0,
+    speed: SpeedOption = 1,
+    seed: SeedOption = 1,
+    idle: IdleOption = False,
+) -> None:
+    """Answer Klipper's API on a Unix socket; stand a Moonraker before it, and an agent there."""
+    from simulators.emulators.klippy_run import serve
+    from simulators.emulators.printer import Setting
+
+    def tell(line: str) -> None:
+        typer.echo(line, err=True)
+
+    setting = Setting(
+        seed=seed, jobs=not idle, faults=tuple(fault or ()), hours_to_failure=hours_to_failure
+    )
+    serve(setting, socket, speed=speed, sd_path=str(sd_path or ""), tell=tell)
 
 
 @emulate.command()
@@ -27,15 +61,21 @@ def bambu(
     *,
     serial: Annotated[str, typer.Option(help="the printer's serial number")] = "01S00A000000001",
     port: Annotated[int, typer.Option(help="of its own MQTT broker; 0 for any that is free")] = 0,
-    seed: SeedOption = 1,
     fault: FaultOption = None,
-    fails_in: FailsInOption = 24.0,
-    speed: SpeedOption = 1.0,
+    hours_to_failure: HoursOption = 1.0,
+    speed: SpeedOption = 1,
+    seed: SeedOption = 1,
+    idle: IdleOption = False,
 ) -> None:
-    """Be a printer that reports over its own MQTT broker, as Bambu Lab's do."""
-    from stack.emulators.bambu import Options, run
+    """Report over a broker of its own, as Bambu Lab's printers do; prints how to read it."""
+    from simulators.emulators.printer import Setting
+    from stack.emulators.bambu import run
 
-    run(
-        Options(serial=serial, port=port, seed=seed, fault=fault, fails_in_h=fails_in, speed=speed),
-        typer.echo,
+    setting = Setting(
+        seed=seed,
+        step_s=1.0,
+        jobs=not idle,
+        faults=tuple(fault or ()),
+        hours_to_failure=hours_to_failure,
     )
+    run(setting, serial=serial, port=port, speed=speed, tell=typer.echo)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiomqtt
 
-from foremend.clock import wall_ms
 from simulators.emulators.bambu import Voice, speak
-from simulators.emulators.one import OnePrinter
+from simulators.emulators.printer import ObedientPrinter
 from stack.embedded.broker import EmbeddedBroker
 from stack.embedded.datadir import open_data_dir
 from stack.embedded.server import serving
@@ -20,34 +18,26 @@ from stack.embedded.server import serving
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What the emulator is told."""
-
-    serial: str
-    port: int
-    seed: int
-    fault: str | None
-    fails_in_h: float
-    speed: float
+    from simulators.emulators.printer import Setting
 
 
-def run(options: Options, tell: Callable[[str], None]) -> None:
+def run(
+    setting: Setting, *, serial: str, port: int, speed: int, tell: Callable[[str], None]
+) -> None:
     """Be a printer until interrupted; tells first how an agent reaches it."""
     with (
         tempfile.TemporaryDirectory(prefix="foremend-bambu-") as folder,
         open_data_dir(Path(folder) / "broker") as home,
-        serving(EmbeddedBroker(home, port=options.port)) as broker,
+        serving(EmbeddedBroker(home, port=port)) as broker,
     ):
-        tell(source_table(options, broker))
+        tell(source_table(serial, broker))
         try:
-            asyncio.run(_speak(options, broker))
+            asyncio.run(_speak(setting, serial, speed, broker))
         except KeyboardInterrupt:
             tell("stopped")
 
 
-def source_table(options: Options, broker: EmbeddedBroker) -> str:
+def source_table(serial: str, broker: EmbeddedBroker) -> str:
     """Give the `[source]` table of an agent's configuration that reads this printer."""
     return "\n".join(
         (
@@ -56,7 +46,7 @@ def source_table(options: Options, broker: EmbeddedBroker) -> str:
             'kind = "bambu"',
             f'host = "{broker.host}"',
             f"port = {broker.port}",
-            f'serial = "{options.serial}"',
+            f'serial = "{serial}"',
             f'username = "{broker.services.user}"',
             f'password = "{broker.services.password}"',
             "tls = false",
@@ -64,17 +54,10 @@ def source_table(options: Options, broker: EmbeddedBroker) -> str:
     )
 
 
-async def _speak(options: Options, broker: EmbeddedBroker) -> None:
-    printer = OnePrinter(
-        options.serial,
-        seed=options.seed,
-        start_ms=wall_ms(),
-        step_s=options.speed,
-        fault=options.fault,
-        fails_in_h=options.fails_in_h,
-    )
+async def _speak(setting: Setting, serial: str, speed: int, broker: EmbeddedBroker) -> None:
     login = broker.services
     async with aiomqtt.Client(
         broker.host, broker.port, username=login.user, password=login.password
     ) as client:
-        await speak(client, printer, Voice(options.serial), pause_s=1.0)
+        voice = Voice(serial, ObedientPrinter(setting))
+        await speak(client, voice, pause_s=setting.step_s / speed)

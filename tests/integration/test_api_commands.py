@@ -108,3 +108,53 @@ def test_what_is_desired_stands_beside_what_is_reported(dispatcher, reader) -> N
     assert told == then.json()
     assert told["version"] > first.json()["version"] > told["reported_version"] == 0
     assert told["desired"] == {"log_level": "INFO"}
+
+
+def order_of(client: httpx.Client, device: str) -> dict[str, Any]:
+    found = client.get("/work-orders", params={"device": device}).json()["items"]
+    return dict(client.get(f"/work-orders/{found[0]['number']}").json())
+
+
+def answered(site, command: str, state: str, details: str, *, reason: str = "") -> None:
+    """Settle a command as ingest does once the device has answered."""
+    site.execute(
+        "UPDATE command SET state = %s, details = %s, reason = %s WHERE id = %s",
+        state,
+        details,
+        reason,
+        command,
+    )
+
+
+def test_what_a_device_told_of_itself_stands_on_its_order(site, dispatcher) -> None:
+    path = "/devices/printer-07/commands"
+    test = dispatcher.post(path, json={"kind": "self_test"}).json()["id"]
+    asked = dispatcher.post(path, json={"kind": "diagnostics"}).json()["id"]
+    dispatcher.post(path, json={"kind": "burst"})
+    dispatcher.post("/devices/printer-01/commands", json={"kind": "self_test"})
+    answered(site, test, "finished", '{"heater_verdict": "measured", "heater_gain_k_s": 3.21}')
+    answered(site, asked, "refused", "{}", reason="forbidden_phase")
+
+    order = order_of(dispatcher, "printer-07")
+
+    assert [(check["id"], check["state"]) for check in order["checks"]] == [
+        (asked, "refused"),
+        (test, "finished"),
+    ]
+    assert order["checks"][1]["details"]["heater_gain_k_s"] == 3.21
+    person = site.browser()
+    person.sign_in("admin", site.password)
+    page = person.client.get(f"/work-orders/{order['number']}").text
+    assert "heater gain k s" in page
+    assert "3.21" in page
+    assert "forbidden phase" in page
+
+
+def test_what_was_told_before_an_order_is_none_of_its(site, dispatcher) -> None:
+    asked = dispatcher.post("/devices/printer-03/commands", json={"kind": "self_test"}).json()
+    site.execute(
+        "UPDATE command SET issued_at = issued_at - interval '99 days' WHERE id = %s",
+        asked["id"],
+    )
+    ids = [check["id"] for check in order_of(dispatcher, "printer-03")["checks"]]
+    assert asked["id"] not in ids

@@ -13,7 +13,6 @@ from edge_agent.sources.bambu.peer import BambuConfig, make
 from edge_agent.tasks import end
 from foremend.values import Phase
 from simulators.emulators.bambu import Voice, speak
-from simulators.emulators.one import Shown
 from stack.drill.relay import Mode, Relay
 from stack.embedded.broker import EmbeddedBroker
 from stack.embedded.datadir import open_data_dir
@@ -38,12 +37,14 @@ NOISE = (
 class BambuStage:
     tolerance = 0.04  # fans are told in fifteenths
     patience_s = 20.0
+    phase = Phase.IDLE
+    paused = False
 
     def __init__(self, broker: EmbeddedBroker, relay: Relay, folder: Path) -> None:
         self.relay = relay
         self.login = broker.services
         self.shows = {"hotend_temp": 24.5, "bed_temp": 23.0, "part_fan_cmd": 0.4}
-        self.voice = Voice(SERIAL)
+        self.voice = Voice(SERIAL, self)
         self.client: aiomqtt.Client | None = None
         config = BambuConfig(
             host=relay.host,
@@ -60,8 +61,15 @@ class BambuStage:
         )
         self.source = make(config, Site(device="bambu", folder=folder))
 
-    def advance(self) -> Shown:
-        return Shown(ts_ms=0, phase=Phase.IDLE, values=self.shows, events=())
+    @property
+    def values(self) -> dict[str, float]:
+        return self.shows
+
+    def step(self) -> None:
+        """Stay as the test wants it."""
+
+    def call_off(self) -> None:
+        """Have no job."""
 
     async def show(self) -> None:
         self.shows = {
@@ -98,6 +106,6 @@ async def stage(folder: Path) -> AsyncIterator[BambuStage]:
             broker.host, broker.port, username=login.user, password=login.password
         ) as client:
             one.client = client
-            speaking = asyncio.create_task(speak(client, one, one.voice, pause_s=0.05))
+            speaking = asyncio.create_task(speak(client, one.voice, pause_s=0.05))
             yield one
             await end(speaking)

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import ssl
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,7 +22,7 @@ from edge_agent.sources.bambu.report import MAX_REPORT, Reader
 from foremend.errors import Unavailable
 from foremend.values import Phase
 from simulators.emulators.bambu import Voice, report_of
-from simulators.emulators.one import OnePrinter, Shown
+from simulators.emulators.printer import ObedientPrinter, Setting
 from tests.certificates import self_signed
 from tests.peers.bambu import stage
 
@@ -77,20 +78,33 @@ def test_what_is_too_long_is_not_even_read() -> None:
     assert not list(Reader().words(b'{"print": {"a": 1}}'.ljust(MAX_REPORT + 1), 0))
 
 
+def at_work() -> SimpleNamespace:
+    return SimpleNamespace(
+        phase=Phase.RUNNING, values=WARM, paused=False, step=lambda: None, call_off=lambda: None
+    )
+
+
 def test_the_voice_tells_everything_when_asked_and_changes_else() -> None:
-    voice = Voice("S1")
-    shown = Shown(ts_ms=0, phase=Phase.RUNNING, values=WARM, events=())
-    first = msgspec.json.decode(voice.look(shown) or b"")["print"]
+    voice = Voice("S1", at_work())
+    first = msgspec.json.decode(voice.look() or b"")["print"]
     assert (first["nozzle_temper"], first["cooling_fan_speed"]) == (210.0, "15")
-    assert voice.look(shown) is None
+    assert voice.look() is None
     full = voice.answer(b'{"pushing": {"sequence_id": "1", "command": "pushall"}}')
     assert msgspec.json.decode(full or b"")["print"]["gcode_state"] == "RUNNING"
     assert voice.answer(b"\xff") is None
     assert voice.answer(b'{"print": 5}') is None
 
 
+def test_a_printer_that_is_paused_says_so_until_it_goes_on() -> None:
+    voice = Voice("S1", at_work())
+    asked = {"print": {"sequence_id": "1", "command": "pause"}}
+    answer = msgspec.json.decode(voice.answer(msgspec.json.encode(asked)) or b"")
+    assert answer["print"]["result"] == "success"
+    assert report_of(voice.printer)["gcode_state"] == "PAUSE"
+
+
 def test_a_simulated_printer_shows_what_a_report_needs() -> None:
-    report = report_of(OnePrinter("S1", seed=3, start_ms=1_767_225_600_000).advance())
+    report = report_of(ObedientPrinter(Setting(seed=3)))
     assert {"nozzle_temper", "bed_temper", "gcode_state", "cooling_fan_speed"} <= set(report)
 
 

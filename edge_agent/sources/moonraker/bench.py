@@ -1,0 +1,156 @@
+"""A Klipper printer on the bench: what a self-test asks of it, as G-code."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from edge_agent.selftest.bench import Reading
+from edge_agent.sources.moonraker.status import class_of
+from foremend.errors import ForemendError, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from edge_agent.selftest.bench import Spectrum
+    from edge_agent.selftest.owed import Owed
+    from edge_agent.sources.moonraker.rpc import Rpc
+
+OFF: Final = "TURN_OFF_HEATERS\nM107"
+NAME: Final = "foremend"
+SHAKE_S: Final = 240.0
+"""A sweep from 5 to 133 Hz takes two minutes (docs/Measuring_Resonances.md of Klipper)."""
+MOST_BYTES: Final = 2**20
+_WRITTEN: Final = re.compile(r"Resonances data written to (\S+) file")
+AT_WORK: Final = frozenset({"printing", "paused"})
+"""States of a print that has the printer to itself."""
+
+
+class KlipperBench:
+    """One printer; `rpc` gives the connection of now, `anew` one of its own."""
+
+    def __init__(
+        self,
+        rpc: Callable[[], Rpc],
+        anew: Callable[[], AbstractAsyncContextManager[Rpc]],
+        owed: Owed,
+    ) -> None:
+        self._rpc, self._anew, self._owed = rpc, anew, owed
+        self._fan: str | None = None
+        self.in_use = False
+        """Whether a self-test has it heat now."""
+
+    async def read(self) -> Reading:
+        """Read it now."""
+        fan = await self._hotend_fan()
+        wanted = {
+            "extruder": ["temperature", "power"],
+            "fan": ["rpm"],
+            "print_stats": ["state"],
+            "webhooks": ["state"],
+            **({fan: ["rpm"]} if fan else {}),
+        }
+        answer = await self._rpc().call("printer.objects.query", objects=wanted)
+        return reading(answer.get("status", {}) if isinstance(answer, dict) else {}, fan)
+
+    async def heat(self, target_c: float) -> None:
+        """Set the hot end's target, and do not wait for it."""
+        if target_c > 0:
+            self.in_use = True
+            self._owed.mark()
+        await self._script(f"SET_HEATER_TEMPERATURE HEATER=extruder TARGET={target_c:.1f}")
+
+    async def blow(self, share: float) -> None:
+        """Set the part fan."""
+        await self._script(f"M106 S{round(255 * share)}")
+
+    async def shake(self, axis: str) -> Spectrum | None:
+        """Sweep an axis whose position is known; homing could run into what lies on the bed.
+
+        Klipper writes the spectrum to a file on its own host, so the agent must run there.
+        """
+        wanted = {"toolhead": ["homed_axes"]}
+        rpc = self._rpc()
+        objects = (await rpc.call("printer.objects.list")).get("objects", [])
+        answer = await rpc.call("printer.objects.query", objects=wanted)
+        homed = answer.get("status", {}).get("toolhead", {}).get("homed_axes")
+        if "resonance_tester" not in objects or homed != "xyz":
+            return None
+        rpc.lines.clear()
+        script = f"TEST_RESONANCES AXIS={axis.upper()} OUTPUT=resonances NAME={NAME}"
+        await rpc.call("printer.gcode.script", within_s=SHAKE_S, script=script)
+        written = [found for line in rpc.lines if (found := _WRITTEN.search(line))]
+        if not written:
+            return None
+        return await asyncio.to_thread(read_spectrum, Path(written[-1].group(1)), axis)
+
+    async def off(self) -> None:
+        """Switch heaters and fan off, on another connection where this one is gone.
+
+        Raises:
+            Unavailable: neither obeys; it is done as soon as the printer can be reached again.
+        """
+        try:
+            await self._off_somehow()
+        finally:
+            self.in_use = False
+        self._owed.settle()
+
+    async def _off_somehow(self) -> None:
+        try:
+            await self._script(OFF)
+        except ForemendError:
+            try:
+                async with self._anew() as rpc:
+                    await rpc.call("printer.gcode.script", script=OFF)
+            except ForemendError as error:
+                raise Unavailable(f"heaters may be on: {error}") from error
+
+    async def _script(self, script: str) -> None:
+        await self._rpc().call("printer.gcode.script", script=script)
+
+    async def _hotend_fan(self) -> str | None:
+        if self._fan is None:
+            answer = await self._rpc().call("printer.objects.list")
+            fans = [name for name in answer.get("objects", []) if class_of(name) == "heater_fan"]
+            self._fan = fans[0] if fans else ""
+        return self._fan or None
+
+
+def reading(status: dict[str, Any], fan: str | None) -> Reading:
+    """Read a status that was asked for; pure."""
+
+    def number(name: str | None, field: str) -> float | None:
+        told = status.get(name or "", {}).get(field)
+        is_number = isinstance(told, int | float) and not isinstance(told, bool)
+        return float(told) if is_number else None
+
+    at_work = status.get("print_stats", {}).get("state") in AT_WORK
+    return Reading(
+        hotend_c=number("extruder", "temperature"),
+        hotend_power=number("extruder", "power"),
+        fan_rpm=number("fan", "rpm"),
+        hotend_fan_rpm=number(fan, "rpm"),
+        fit=status.get("webhooks", {}).get("state") == "ready" and not at_work,
+    )
+
+
+def read_spectrum(file: Path, axis: str) -> Spectrum | None:
+    """Read a table of Klipper's: `freq,psd_x,psd_y,...`; None where it is none, or not here.
+
+    The printer names the file, so only one that can be ours is opened.
+    """
+    if not re.fullmatch(rf"resonances_{axis}_[\w.-]*{NAME}[\w.-]*\.csv", file.name):
+        return None
+    try:
+        if file.stat().st_size > MOST_BYTES:
+            return None
+        lines = file.read_text("ascii").splitlines()
+        column = lines[0].replace(" ", "").split(",").index(f"psd_{axis}")
+        rows = [[float(cell) for cell in line.split(",")] for line in lines[1:] if line]
+        return tuple((row[0], row[column]) for row in rows)
+    except (OSError, ValueError, IndexError):
+        return None

@@ -1,0 +1,58 @@
+"""The emulated Klipper as a program: serves until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from dataclasses import replace
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from foremend.errors import ConfigurationError
+from simulators.emulators.klippy_host import KlippyHost
+from simulators.emulators.klippy_socket import TICK_S, KlippySocket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from simulators.emulators.printer import Setting
+
+
+MOST_STEPS: Final = 8
+"""In a quarter of a second: more haste makes longer steps, which the physics integrates exactly."""
+
+
+def serve(
+    setting: Setting, socket: Path, *, speed: int, tell: Callable[[str], object], sd_path: str = ""
+) -> None:
+    """Serve one printer, `speed` times as fast as real time, until SIGINT or SIGTERM.
+
+    Raises:
+        ConfigurationError: there can be no socket there.
+        NotFound: a component that is to fail is none of a printer's.
+    """
+    steps = min(speed, MOST_STEPS)
+    paced = replace(setting, step_s=TICK_S * speed / steps)
+    host = KlippyHost(paced, sd_path=sd_path)
+    try:
+        asyncio.run(_serve(host, socket, steps, tell))
+    except OSError as error:
+        raise ConfigurationError(f"{socket}: {error.strerror or error}") from error
+
+
+async def _serve(
+    host: KlippyHost, socket: Path, steps_per_tick: int, tell: Callable[[str], object]
+) -> None:
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with KlippySocket(host, socket, clock=monotonic) as klippy:
+        tell(f"Klippy answers on {socket}")
+        running = asyncio.create_task(klippy.run(steps_per_tick=steps_per_tick), name="klippy")
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
+        for task in (running, stopping):
+            task.cancel()
+        if running.done() and not running.cancelled():
+            running.result()

@@ -1,0 +1,197 @@
+"""One simulated printer that prints its jobs, and does what it is told between them."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from foremend.values import Phase
+from simulators import specs
+from simulators.emulators import bench
+from simulators.emulators.bench import Bench
+from simulators.fleets import PrinterFleet
+from simulators.steps import FaultPlan, ScheduledFault
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from simulators.steps import SimEvent, Truth
+
+NAME: Final = "printer"
+FILAMENT_MM2: Final = 2.405
+"""Cross-section of filament of 1.75 mm."""
+_AT_WORK: Final = frozenset({Phase.HEATING, Phase.RUNNING})
+_MET_K: Final = 8.0
+"""So near must both be before the fleet's printer shows itself again."""
+
+
+class Drive(Enum):
+    """Who decides what the printer does."""
+
+    JOBS = "jobs"
+    ORDERS = "orders"
+    """Somebody gave orders, or called its job off."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What an emulated printer is made of."""
+
+    seed: int = 1
+    step_s: float = 0.25
+    """Of simulated time."""
+    jobs: bool = True
+    """Whether it prints jobs of its own."""
+    faults: tuple[str, ...] = ()
+    """Components that fail, one after the other."""
+    hours_to_failure: float = 1.0
+
+
+class ObedientPrinter:
+    """Steps the simulation; `values` hold what its sensors read now, by channel.
+
+    >>> printer = ObedientPrinter(Setting(jobs=False))
+    >>> printer.heat(hotend=60.0)
+    >>> printer.step()
+    """
+
+    def __init__(self, setting: Setting) -> None:
+        self._family = specs.load("printer")
+        self._fleet = PrinterFleet(
+            names=[NAME], seed=setting.seed, step_s=setting.step_s, plan=_plan(setting)
+        )
+        self._names = [channel.name for channel in self._fleet.channels]
+        self._setting = setting
+        self.values: dict[str, float] = {}
+        self.phase = Phase.IDLE
+        self.paused = False
+        self.job_s = self.filament_mm = 0.0
+        self.jobs_ended = 0
+        self.events: deque[SimEvent] = deque(maxlen=1000)
+        self.drive = Drive.JOBS
+        self._see()
+        self._bench = self._beside()
+        if not setting.jobs:
+            self._take_over()
+
+    @property
+    def at_work(self) -> bool:
+        """Whether a job is on, paused or not."""
+        return self.drive is Drive.JOBS and self.phase in _AT_WORK
+
+    @property
+    def truth(self) -> tuple[Truth, ...]:
+        """Its faults; for judges only."""
+        return self._fleet.truth()
+
+    def step(self) -> None:
+        """Advance by one step of simulated time."""
+        if self.paused:
+            return
+        if self.drive is Drive.JOBS:
+            self._see()
+            return
+        self._obey()
+        if self._setting.jobs and self._has_met():
+            self.drive = Drive.JOBS
+
+    def heat(self, *, hotend: float | None = None, bed: float | None = None) -> bool:
+        """Set targets; tells whether it obeys, which it does not while it has a job."""
+        if self.at_work:
+            return False
+        self._take_over()
+        here = self._bench
+        self._bench = replace(
+            here,
+            hotend_target=here.hotend_target if hotend is None else hotend,
+            bed_target=here.bed_target if bed is None else bed,
+        )
+        self._show()
+        return True
+
+    def blow(self, share: float) -> bool:
+        """Set the part fan; tells whether it obeys."""
+        if self.at_work:
+            return False
+        self._take_over()
+        self._bench = replace(self._bench, fan=min(max(share, 0.0), 1.0))
+        self._show()
+        return True
+
+    def call_off(self) -> None:
+        """End the job; what is hot cools down."""
+        self.paused = False
+        if self.at_work:
+            self._take_over()
+
+    def _see(self) -> None:
+        """Let the fleet go on, and look."""
+        was = self.phase
+        step = self._fleet.step()
+        self.events.extend(step.events)
+        self.phase = Phase(int(step.phase[0]))
+        read = zip(self._names, step.values[0].tolist(), strict=True)
+        self.values |= {name: value for name, value in read if math.isfinite(value)}
+        if self.drive is Drive.ORDERS:
+            return
+        if self.phase in _AT_WORK and was not in _AT_WORK:
+            self.job_s = self.filament_mm = 0.0
+        self.jobs_ended += was in _AT_WORK and self.phase not in _AT_WORK
+        if self.phase in _AT_WORK:
+            self.job_s += self._setting.step_s
+            self.filament_mm += self.values["flow"] * self._setting.step_s / FILAMENT_MM2
+
+    def _beside(self) -> Bench:
+        here = self.values
+        return Bench(
+            hotend_c=here["hotend_temp"], bed_c=here["bed_temp"], room_c=here["chamber_temp"]
+        )
+
+    def _take_over(self) -> None:
+        if self.drive is Drive.JOBS:
+            self.drive, self._bench = Drive.ORDERS, self._beside()
+            self._show()
+
+    def _obey(self) -> None:
+        if self.phase is not Phase.IDLE:
+            # Its job goes to its end unseen, so that it can be followed again.
+            self._see()
+        wear = bench.worn(self._fleet.truth(), self._fleet.now_ms)
+        self._bench = bench.advance(self._bench, self._family, wear, self._setting.step_s)
+        self._show()
+
+    def _show(self) -> None:
+        here = self._bench
+        self.values |= {
+            "hotend_temp": round(here.hotend_c, 2),
+            "hotend_target": here.hotend_target,
+            "hotend_power": round(here.hotend_power, 4),
+            "bed_temp": round(here.bed_c, 2),
+            "bed_target": here.bed_target,
+            "bed_power": round(here.bed_power, 4),
+            "part_fan_cmd": here.fan,
+            "part_fan_rpm": float(round(here.fan_rpm)),
+            "hotend_fan_rpm": float(round(here.hotend_fan_rpm)),
+            "flow": 0.0,
+        }
+
+    def _has_met(self) -> bool:
+        here = self._bench
+        cold = max(here.hotend_c, here.bed_c) - here.room_c < _MET_K
+        return self.phase is Phase.IDLE and here.rests and cold
+
+
+def _plan(setting: Setting) -> FaultPlan:
+    scheduled: Sequence[ScheduledFault] = [
+        ScheduledFault(
+            device=NAME,
+            component=component,
+            onset_h=at * setting.hours_to_failure,
+            hours_to_failure=setting.hours_to_failure,
+        )
+        for at, component in enumerate(setting.faults)
+    ]
+    return FaultPlan(random_from_h=None, scheduled=tuple(scheduled))
