@@ -258,22 +258,22 @@ def test_what_a_device_sends_holds_no_truth() -> None:
 
 
 def test_old_parts_develop_faults_sooner() -> None:
-    part = specs.load("printer").parts[0]
+    mode = specs.load("printer").modes[0]
     rng = np.random.Generator(np.random.PCG64(1))
 
     def typical_wait_h(age_h: float) -> float:
-        lives = [faults.draw_life(part, FaultPlan(), rng, age_h=age_h) for _ in range(300)]
+        lives = [faults.draw_life(mode, FaultPlan(), rng, age_h=age_h) for _ in range(300)]
         return float(np.median([life.to_onset_h for life in lives]))
 
-    assert typical_wait_h(part.life_h) < 0.5 * typical_wait_h(0.0)
+    assert typical_wait_h(mode.life_h) < 0.5 * typical_wait_h(0.0)
 
 
 def test_a_part_that_ages_faster_fails_sooner() -> None:
-    part = specs.load("printer").parts[0]
+    mode = specs.load("printer").modes[0]
 
     def wait_h(scale: float) -> float:
         plan = FaultPlan(hazard_scale=scale)
-        return faults.draw_life(part, plan, faults.fate(1, 2, 3, 0), age_h=0.0).to_onset_h
+        return faults.draw_life(mode, plan, faults.fate(1, 2, 3, 0), age_h=0.0).to_onset_h
 
     assert wait_h(10.0) == pytest.approx(wait_h(1.0) / 10.0)
 

@@ -130,14 +130,14 @@ def test_a_healthy_fleet_has_no_failure_but_missing_readings() -> None:
 @pytest.mark.parametrize(
     ("family", "wear"), [("printer", printer_build.Wear), ("machine", machine_build.Wear)]
 )
-def test_the_data_file_lists_parts_as_the_physics_takes_them(family: str, wear: type) -> None:
-    assert wear._fields == tuple(p.instance for p in specs.load(family).parts)  # type: ignore[attr-defined]
+def test_the_data_file_lists_modes_as_the_physics_takes_them(family: str, wear: type) -> None:
+    assert wear._fields == tuple(m.defect for m in specs.load(family).modes)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("family", ["printer", "machine"])
 def test_every_figure_names_its_source_and_unit(family: str) -> None:
     loaded = specs.load(family)
 
-    assert all(part.source for part in loaded.parts)
+    assert all(mode.source for mode in loaded.modes)
     for table in (loaded.units, loaded.effects):
         assert all(row["source"] and row["unit"] for row in table.values())
