@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 STEP_S: Final = 120.0
 PRINTER_HASTE: Final = 7.0
-MACHINE_HASTE: Final = 12.0
-"""How many times faster than in the field parts age by default: ten days hold 1 to 2 failures."""
+MACHINE_HASTE: Final = 10.0
+"""How many times faster than in the field parts age by default: ten days hold about 2 failures."""
 
 
 class PrinterFleet(Fleet[printer_build.Units, printer_build.State]):

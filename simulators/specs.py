@@ -135,6 +135,7 @@ def _channel(row: Mapping[str, Any]) -> Channel:
     return Channel(
         name=row["name"],
         unit=row["unit"],
+        kind=row.get("kind", "gauge"),
         statistic=row.get("statistic", "sample"),
         component=row.get("component"),
         low=row.get("low"),
@@ -192,7 +193,7 @@ def _spread(entry: Mapping[str, Any], rng: np.random.Generator, n: int) -> Float
     return np.asarray(entry["mean"] * np.exp(sigma * z - sigma**2 / 2), dtype=np.float64)
 
 
-def read_effects(kind: type[T], family: Family) -> T:
-    """Read a dataclass of floats from the family's effects."""
+def read_figures(kind: type[T], table: Mapping[str, Mapping[str, Any]]) -> T:
+    """Read a dataclass of floats from a table whose rows give value, unit and source."""
     names = [f.name for f in fields(kind)]  # type: ignore[arg-type]
-    return kind(**{name: float(family.effects[name]["value"]) for name in names})
+    return kind(**{name: float(table[name]["value"]) for name in names})

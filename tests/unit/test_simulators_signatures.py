@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from foremend.values import Phase
+from simulators import specs
 from simulators.fleets import MachineFleet, PrinterFleet
 from simulators.steps import FaultPlan, ScheduledFault
 
@@ -30,11 +31,19 @@ ILL = 3
 PRINTER_SIGNS: dict[str, Callable[[Recording], Floats]] = {
     "hotend_heater": lambda r: r["hotend_power"],
     "hotend_thermistor": lambda r: r["hotend_temp_std"],
+    "thermistor_open": lambda r: r["hotend_temp"] - r["hotend_target"],
+    "thermistor_short": lambda r: r["hotend_temp"] - r["hotend_target"],
+    "mainboard": lambda r: r["board_temp"] - r["chamber_temp"],
     "nozzle": lambda r: r["extruder_load"] / (7.0 + r["flow"]),
+    "extruder_gear": lambda r: r["filament_motion"],
     "part_fan": lambda r: fan_response(r),  # noqa: PLW0108 - defined below
     "hotend_fan": lambda r: r["hotend_fan_rpm"],
     "belt_x": lambda r: r["belt_x_hz"],
+    "bearing_x": lambda r: r["belt_x_damping"],
+    "bed_mount": lambda r: r["bed_mesh_range"],
     "psu": lambda r: r["supply_v"],
+    "sd_card": lambda r: r["stall_rate"],
+    "filament_tangle": lambda r: r["filament_motion"],
 }
 MACHINE_SIGNS: dict[str, Callable[[Recording], Floats]] = {
     "bearing_de": lambda r: r["band_bearing"],
@@ -42,6 +51,9 @@ MACHINE_SIGNS: dict[str, Callable[[Recording], Floats]] = {
     "impeller": lambda r: r["band_1x"],
     "seal": lambda r: level_lost(r["seal_level"]),
     "filter": lambda r: r["filter_dp"],
+    "foundation": lambda r: r["band_half"],
+    "gearbox": lambda r: r["band_gear"],
+    "motor": lambda r: winding_rise(r),  # noqa: PLW0108 - defined below
 }
 
 
@@ -68,9 +80,17 @@ def record(fleet: AnyFleet, hours: float) -> Recording:
     )
 
 
-def growing(devices: list[str], component: str) -> tuple[ScheduledFault, ...]:
+def growing(devices: list[str], defect: str) -> tuple[ScheduledFault, ...]:
+    families = map(specs.load, ("printer", "machine"))
+    mode = next(m for family in families for m in family.modes if m.defect == defect)
     return tuple(
-        ScheduledFault(device=d, component=component, onset_h=ONSET_H, hours_to_failure=GROWTH_H)
+        ScheduledFault(
+            device=d,
+            component=mode.component,
+            onset_h=ONSET_H,
+            hours_to_failure=GROWTH_H,
+            failure_mode=mode.failure_mode,
+        )
         for d in devices
     )
 
@@ -79,6 +99,11 @@ def fan_response(seen: Recording) -> Floats:
     """Give the part fan's speed over its command, missing where it hardly turns."""
     command = seen["part_fan_cmd"]
     return seen["part_fan_rpm"] / np.where(command > 0.05, command, np.nan)
+
+
+def winding_rise(seen: Recording) -> Floats:
+    """Give how far the windings are above ambient for the current's heat."""
+    return (seen["motor_temp"] - seen["ambient_temp"]) / (1000.0 + seen["motor_current"] ** 2)
 
 
 def level_lost(level: Floats) -> Floats:
