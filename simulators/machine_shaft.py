@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from simulators.machine_build import Vibration
+from simulators.thermal import towards
 
 if TYPE_CHECKING:
     from simulators.machine_build import Drawn, Effects, State, Wear
@@ -56,7 +56,7 @@ def bearing(
     """Bearing temperature, degC: first order towards ambient and friction."""
     extra = fx.bearing_heat * wear.bearing_de**2 + fx.misalignment_heat * wear.coupling
     goal = around.room_c + (made.bearing_rise + extra) * work
-    return _towards(state.bearing_c, goal, around.dt_s, _BEARING_TAU_S)
+    return towards(state.bearing_c, goal, around.dt_s, _BEARING_TAU_S)
 
 
 def gearbox(
@@ -64,7 +64,7 @@ def gearbox(
 ) -> Floats:
     """Temperature of the gearbox's oil, degC."""
     goal = around.room_c + (made.gear_rise + fx.gear_heat * wear.gearbox) * work
-    return _towards(state.gear_c, goal, around.dt_s, _GEAR_TAU_S)
+    return towards(state.gear_c, goal, around.dt_s, _GEAR_TAU_S)
 
 
 def motor(
@@ -72,8 +72,4 @@ def motor(
 ) -> Floats:
     """Temperature of the motor's windings, degC: copper losses against what still cools them."""
     rise = made.motor_rise * share**2 * (1.0 + fx.cooling_lost * wear.motor)
-    return _towards(state.motor_c, around.room_c + rise, around.dt_s, _MOTOR_TAU_S)
-
-
-def _towards(before: Floats, goal: Floats, dt_s: float, tau_s: float) -> Floats:
-    return np.asarray(before + (goal - before) * (1.0 - math.exp(-dt_s / tau_s)))
+    return towards(state.motor_c, around.room_c + rise, around.dt_s, _MOTOR_TAU_S)

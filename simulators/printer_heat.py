@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from simulators.thermal import Plant, control
+from simulators.thermal import Plant, control, towards
 
 if TYPE_CHECKING:
     from simulators.physics import Around
@@ -178,8 +177,3 @@ def unrest(made: Drawn, heat: Heated, state: State, spread: Floats) -> Floats:
     ramp = 0.29 * (heat.temp[0] - state.temp[0])
     calm = _CALM_K * made.noise * np.exp(0.15 * state.drift[3])
     return np.asarray(np.sqrt(calm * calm + ramp * ramp + spread * spread))
-
-
-def towards(before: Floats, goal: Floats, dt_s: float, tau_s: float) -> Floats:
-    """Move a first-order quantity on by one frame."""
-    return np.asarray(before + (goal - before) * (1.0 - math.exp(-dt_s / tau_s)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from simulators import jobs
-from simulators.printer_heat import towards
+from simulators.thermal import towards
 
 if TYPE_CHECKING:
     from simulators.printer_build import Drawn, Effects, Kind, State, Wear
@@ -34,14 +34,17 @@ class Filament:
 
 
 def filament(kind: Kind, made: Drawn, state: State, job: jobs.Jobs, wear: Wear) -> Filament:
-    """Push filament: a clog holds against it, a worn gear lets go, a tangle pulls back."""
+    """Push filament: a clog holds against it, a worn gear lets go, a tangle pulls back.
+
+    Before a clog a gear presses harder for long; only late does it skip.
+    """
     fx = kind.fx
     asked = job.flow * np.exp(kind.usual.flow_walk * state.walk[0])
     printing = job.phase == jobs.RUNNING
     flow = np.where(printing, asked * (1.0 - fx.stall_flow_lost * wear.sd_card), 0.0)
     slip = np.minimum(fx.gear_slip * wear.extruder_gear * (0.5 + 0.07 * flow), 0.9)
     held = fx.tangle_slip * wear.filament_tangle
-    moved = (1.0 - fx.clog_flow_lost * wear.nozzle) * (1.0 - slip) * np.maximum(1.0 - held, 0.0)
+    moved = (1.0 - fx.clog_flow_lost * wear.nozzle**2) * (1.0 - slip) * np.maximum(1.0 - held, 0.0)
     moved = np.maximum(moved, 0.0)
     pulled = 1.0 + fx.tangle_load * wear.filament_tangle + fx.runout_load * wear.spool
     grip = 1.0 - fx.gear_load * wear.extruder_gear

@@ -155,7 +155,7 @@ def _part(row: Mapping[str, Any]) -> Part:
 
 
 def _mode(row: Mapping[str, Any], component: str, at: int) -> Mode:
-    defaults = {"failure_details": {}, "warning_details": {}}
+    defaults: dict[str, Any] = {"failure_details": {}, "warning_details": {}}
     made = {
         "component": component,
         "defect": component if at == 0 else row["failure_mode"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -166,3 +167,8 @@ def _seconds_to(
     crosses = (span * rest > 0.0) & (np.abs(span) >= np.abs(rest)) & reachable
     ratio = np.divide(span, rest, out=np.ones_like(span), where=crosses)
     return np.where(crosses, np.minimum(tau * np.log(ratio), dt_s), dt_s)
+
+
+def towards(before: Floats, goal: Floats, dt_s: float, tau_s: float) -> Floats:
+    """Move a first-order quantity on by one frame."""
+    return np.asarray(before + (goal - before) * (1.0 - math.exp(-dt_s / tau_s)))

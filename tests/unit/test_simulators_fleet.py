@@ -9,7 +9,7 @@ import pytest
 from foremend.errors import NotFound
 from foremend.values import PART_REPLACED, AsFound, Phase, Severity
 from simulators import demo, faults, specs
-from simulators.fleets import AnyFleet, MachineFleet, PrinterFleet
+from simulators.fleets import AnyFleet, ExcavatorFleet, MachineFleet, PrinterFleet
 from simulators.snapshot import SnapshotRefused
 from simulators.steps import FaultPlan, ScheduledFault, Step, Truth
 
@@ -29,6 +29,13 @@ def fan_fault(device: str = "a", onset_h: float = 1.0, grows_h: float = 6.0) -> 
 
 def seal_fault() -> FaultPlan:
     fault = ScheduledFault(device="a", component="seal", onset_h=1.0, hours_to_failure=6.0)
+    return FaultPlan(random_from_h=None, scheduled=(fault,))
+
+
+def pump_fault() -> FaultPlan:
+    fault = ScheduledFault(
+        device="a", component="hydraulic_pump", onset_h=1.0, hours_to_failure=6.0
+    )
     return FaultPlan(random_from_h=None, scheduled=(fault,))
 
 
@@ -52,6 +59,7 @@ def as_bytes(step: Step) -> bytes:
 MAKERS: dict[str, tuple[Callable[..., AnyFleet], FaultPlan]] = {
     "printers": (PrinterFleet, fan_fault()),
     "machines": (MachineFleet, seal_fault()),
+    "excavators": (ExcavatorFleet, pump_fault()),
 }
 
 
@@ -228,7 +236,9 @@ def test_a_plan_for_something_that_is_not_there_is_refused(where: tuple[str, str
 
 def test_the_hours_that_remain_run_down_to_the_failure(make: Callable[..., AnyFleet]) -> None:
     fleet = make()
-    component = "hotend_fan" if isinstance(fleet, PrinterFleet) else "seal"
+    component = next(
+        plan.scheduled[0].component for kind, plan in MAKERS.values() if isinstance(fleet, kind)
+    )
     assert fleet.remaining_h(0, component) is None
     run(fleet, 3)
 

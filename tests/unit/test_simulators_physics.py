@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foremend.values import Phase
-from simulators import machine_build, printer_build, specs
+from simulators import excavator_build, machine_build, printer_build, specs
 from simulators.fleets import MachineFleet, PrinterFleet
 from simulators.steps import FaultPlan
 from simulators.thermal import Heated, Plant, hold, pid, regulate
@@ -185,13 +185,18 @@ def test_a_healthy_fleet_has_no_failure_but_missing_readings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("family", "wear"), [("printer", printer_build.Wear), ("machine", machine_build.Wear)]
+    ("family", "wear"),
+    [
+        ("printer", printer_build.Wear),
+        ("machine", machine_build.Wear),
+        ("excavator", excavator_build.Wear),
+    ],
 )
 def test_the_data_file_lists_modes_as_the_physics_takes_them(family: str, wear: type) -> None:
     assert wear._fields == tuple(m.defect for m in specs.load(family).modes)  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("family", ["printer", "machine"])
+@pytest.mark.parametrize("family", ["printer", "machine", "excavator"])
 def test_every_figure_names_its_source_and_unit(family: str) -> None:
     loaded = specs.load(family)
 

@@ -11,7 +11,7 @@ import pytest
 
 from foremend.values import Phase
 from simulators import specs
-from simulators.fleets import MachineFleet, PrinterFleet
+from simulators.fleets import ExcavatorFleet, MachineFleet, PrinterFleet
 from simulators.steps import FaultPlan, ScheduledFault
 
 if TYPE_CHECKING:
@@ -55,6 +55,14 @@ MACHINE_SIGNS: dict[str, Callable[[Recording], Floats]] = {
     "gearbox": lambda r: r["band_gear"],
     "motor": lambda r: winding_rise(r),  # noqa: PLW0108 - defined below
 }
+EXCAVATOR_SIGNS: dict[str, Callable[[Recording], Floats]] = {
+    "hydraulic_pump": lambda r: (r["hydraulic_pressure"] - 3000.0) / (r["engine_load"] - 14.0),
+    "hydraulic_filter": lambda r: r["hydraulic_filter_dp"],
+    "radiator": lambda r: r["fan_speed"] / (60.0 + r["engine_load"]),
+    "oil_pump": lambda r: r["oil_pressure"],
+    "alternator": lambda r: r["battery_voltage"],
+    "can_harness": lambda r: r["can_error_rate"],
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +89,7 @@ def record(fleet: AnyFleet, hours: float) -> Recording:
 
 
 def growing(devices: list[str], defect: str) -> tuple[ScheduledFault, ...]:
-    families = map(specs.load, ("printer", "machine"))
+    families = map(specs.load, ("printer", "machine", "excavator"))
     mode = next(m for family in families for m in family.modes if m.defect == defect)
     return tuple(
         ScheduledFault(
@@ -156,6 +164,11 @@ def test_a_printer_fault_shows_before_failure(part: str) -> None:
 @pytest.mark.parametrize("part", MACHINE_SIGNS)
 def test_a_machine_fault_shows_before_failure(part: str) -> None:
     assert_sign(MachineFleet, MACHINE_SIGNS, part)
+
+
+@pytest.mark.parametrize("part", EXCAVATOR_SIGNS)
+def test_an_excavator_fault_shows_before_failure(part: str) -> None:
+    assert_sign(ExcavatorFleet, EXCAVATOR_SIGNS, part)
 
 
 @cache
