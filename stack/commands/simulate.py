@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -30,3 +31,15 @@ def demonstrate(
     from stack.fleet.process import serve as serve_fleet
 
     serve_fleet(settings_of("simulate"), scale=scale, seed=seed)
+
+
+@simulate.command()
+def signatures(
+    *,
+    out: Annotated[Path, typer.Option(help="folder to draw in")] = Path("docs/images/faults"),
+) -> None:
+    """Draw how each fault shows beside a healthy twin, one SVG each."""
+    from simulators.plots import draw_all
+
+    for path in draw_all(out):
+        typer.echo(str(path))
