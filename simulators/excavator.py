@@ -104,7 +104,7 @@ def _outside(made: Drawn, room_c: Floats) -> Floats:
 
 
 def _soil(units: Units, u: Floats) -> Ints:
-    return np.minimum((u > units.mix).sum(axis=0), units.mix.shape[0] - 1)
+    return np.asarray(np.minimum((u > units.mix).sum(axis=0), units.mix.shape[0] - 1))
 
 
 def _turn(units: Units, state: State, around: Around, u: Floats, z: Floats) -> State:

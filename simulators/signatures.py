@@ -171,7 +171,7 @@ def record(fleet: AnyFleet, frames: int, step_s: float) -> Recording:
     """Let a fleet run, and keep what it says."""
     steps = [fleet.step() for _ in range(frames)]
     return Recording(
-        hours=np.arange(1, frames + 1) * step_s / 3600.0,
+        hours=np.asarray(np.arange(1.0, frames + 1.0) * (step_s / 3600.0), dtype=np.float64),
         phase=np.stack([s.phase for s in steps]),
         values=np.stack([s.values for s in steps]),
         channels=tuple(c.name for c in fleet.channels),
