@@ -128,7 +128,7 @@ def twins() -> tuple[Recording, Recording]:
         ("hotend_fan", "heatsink_temp", 1.08, 2.0),
         ("bearing_x", "driver_x_temp", 1.08, 1.5),
         ("bearing_x", "belt_x_hz", 0.98, 1.02),
-        ("belt_x", "belt_x_damping", 1.05, 1.3),
+        ("belt_x", "belt_x_damping", 1.02, 1.09),
         ("bed_mount", "belt_x_hz", 0.98, 1.02),
         ("sd_card", "flow", 0.90, 0.99),
         ("spool", "extruder_load", 1.05, 1.3),
