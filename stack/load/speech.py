@@ -10,7 +10,7 @@ from foremend.clock import wall_ms
 from foremend.errors import ForemendError
 from ingest import packets
 from ingest.line import HungUp, dial
-from stack.load.crowd import Crowd
+from stack.load.crowd import AGAIN_S, Crowd
 from stack.load.troubles import LINES, Switches, Timetable
 
 if TYPE_CHECKING:
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 BURST: Final = 256
 """Messages that are made between two looks at the network."""
-INTRODUCE_S: Final = 120.0
+PATIENCE_S: Final = 45.0
+"""Without one more device made known for so long, the load is given up."""
+UNANSWERED: Final = 500
+"""Births on their way at once: each is a few kilobytes, and several rows in the database."""
 DRAIN_S: Final = 60.0
 ASK_AGAIN_S: Final = 3.0
 _ACKS: Final = "fm/1/+/{}/+/down/ack"
@@ -86,17 +89,20 @@ class Speech:
         return dial(self._settings, name, keepalive_s=0, clean=True)
 
     def _introduce(self) -> None:
-        until = time.perf_counter() + INTRODUCE_S
-        while self.crowd.unborn:
-            asked = sorted(self.crowd.unborn)
-            for at in range(0, len(asked), BURST):
-                self._send(self.crowd.birth(n) for n in asked[at : at + BURST])
-                self._listen(0.0)
-            patience = time.perf_counter() + ASK_AGAIN_S + len(asked) / 1000
-            while self.crowd.unborn and time.perf_counter() < patience:
-                self._listen(0.05)
-            if time.perf_counter() > until:
-                raise NotIntroduced(f"{len(self.crowd.unborn)} devices were not made known")
+        """Make every device known, a few hundred at a time, and again where no answer comes."""
+        crowd, asked = self.crowd, dict[int, float]()
+        before, progressed = len(crowd.unborn), time.perf_counter()
+        while crowd.unborn:
+            now = time.perf_counter()
+            asked = {n: at for n, at in asked.items() if n in crowd.unborn and now - at < AGAIN_S}
+            fresh = [n for n in sorted(crowd.unborn) if n not in asked][: UNANSWERED - len(asked)]
+            self._send(crowd.birth(n) for n in fresh)
+            asked |= dict.fromkeys(fresh, now)
+            self._listen(0.02)
+            if len(crowd.unborn) < before:
+                before, progressed = len(crowd.unborn), now
+            elif now - progressed > PATIENCE_S:
+                raise NotIntroduced(f"{before} devices were not made known")
 
     def _speak(self, begun: float) -> None:
         count, said = self._course.devices, 0
