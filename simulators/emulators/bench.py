@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from simulators.thermal import hold
+from simulators.thermal import Plant, hold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -55,13 +55,16 @@ def advance(bench: Bench, family: Family, wear: Mapping[str, float], dt_s: float
     )
     limit = np.array([max(watts, 1.0), made["bed_watts"]])
     air = made["hotend_fan_loss"] * bench.fan
-    heat = hold(
-        temp=np.array([bench.hotend_c, bench.bed_c]),
-        setpoint=np.array([bench.hotend_target, bench.bed_target]),
+    plant = Plant(
         ambient=np.array([bench.room_c, bench.room_c]),
         loss=np.array([made["hotend_loss"] + air, made["bed_loss"]]),
         capacity=np.array([made["hotend_capacity"], made["bed_capacity"]]),
         limit=limit,
+    )
+    heat = hold(
+        plant,
+        temp=np.array([bench.hotend_c, bench.bed_c]),
+        setpoint=np.array([bench.hotend_target, bench.bed_target]),
         dt_s=dt_s,
     )
     hot_spin = 1.0 if bench.hotend_c > FAN_ON_C else 0.0
