@@ -125,8 +125,8 @@ async def test_a_key_opens_a_moonraker_that_does_not_trust_us(
 
 @asynccontextmanager
 async def idle_printer(tmp_path: Path, setting: Setting) -> AsyncIterator[tuple[Moonraker, Heard]]:
-    # Ten simulated seconds a second: a heater has its time, and the test need not.
-    async with moonraker(replace(setting, step_s=2.5)) as server:
+    # Four simulated seconds a second: a heater has its time, and the test need not.
+    async with moonraker(replace(setting, step_s=1.0)) as server:
         await server.ready()
         server.host.run("G28")
         async with hearing(source(server.url, tmp_path)) as heard:
@@ -139,6 +139,7 @@ async def test_a_self_test_measures_fan_belts_and_heater_and_leaves_all_off(
 ) -> None:
     async with idle_printer(tmp_path, Setting(jobs=False)) as (server, heard):
         found = await heard.source.run("self_test", {"tests": "fan,belt,heater"})
+        assert found["hotend_fan_rpm"] > 0
         assert found["fan_verdict"] == found["heater_verdict"] == "measured"
         assert found["heater_target_c"] <= 100
         assert found["belt_x_peak_hz"] == pytest.approx(
@@ -176,10 +177,15 @@ async def test_a_self_test_that_loses_its_printer_has_it_switched_off_once_it_is
 async def test_jobs_are_paused_resumed_and_called_off_and_say_how_they_stand(
     tmp_path: Path,
 ) -> None:
-    async with moonraker(Setting(step_s=120.0)) as server:
+    # Its time stands still but for the steps that the test makes.
+    async with moonraker(Setting(step_s=120.0), steps_per_tick=0) as server:
         await server.ready()
         async with hearing(source(server.url, tmp_path)) as heard:
+            await heard.until(lambda i: isinstance(i, Frame) and i.phase == Phase.IDLE)
+            while server.host.printer.phase is not Phase.RUNNING:
+                server.host.step()
             await heard.until(lambda i: isinstance(i, Frame) and i.phase == Phase.RUNNING)
+            await heard.code("job_started")
             run = heard.source.run
             assert await run("pause", {}) == {"state": "paused"}
             assert await run("resume", {}) == {"state": "printing"}

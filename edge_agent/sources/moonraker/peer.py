@@ -141,15 +141,17 @@ class MoonrakerPeer:
         return listener.halted(str(state), str(message or "no reason is told"))
 
     async def _subscribe(self, rpc: Rpc, listener: Listener) -> list[Word]:
-        listener.need = Need.NOTHING
         try:
             objects = _names(await rpc.call("printer.objects.list"))
             wanted = subscription(objects)
             answer = _table(await rpc.call("printer.objects.subscribe", objects=wanted))
         except Refused as error:
-            # It stopped between two questions; the next look tells how it stands.
+            # It stopped between two questions: it is asked again after the next word.
             LOG.info("Klipper is not ready", extra={"error": str(error)})
             return []
+        with suppress(Refused):
+            # Power meters tell only changes as well; most Moonrakers have none.
+            listener.metered(_table(await rpc.call("server.sensors.list")).get("sensors"))
         words = listener.subscribed(wanted, answer.get("status"), answer.get("eventtime"))
         if self._owed.is_owed and listener.is_ready and not self._bench.in_use:
             await self._settle(rpc, listener)
