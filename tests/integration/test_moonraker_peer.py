@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -125,8 +127,8 @@ async def test_a_key_opens_a_moonraker_that_does_not_trust_us(
 
 @asynccontextmanager
 async def idle_printer(tmp_path: Path, setting: Setting) -> AsyncIterator[tuple[Moonraker, Heard]]:
-    # Four simulated seconds a second: a heater has its time, and the test need not.
-    async with moonraker(replace(setting, step_s=1.0)) as server:
+    # Eight simulated seconds a second: a heater has its time, and the test need not.
+    async with moonraker(replace(setting, step_s=2.0)) as server:
         await server.ready()
         server.host.run("G28")
         async with hearing(source(server.url, tmp_path)) as heard:
@@ -200,3 +202,14 @@ async def test_jobs_are_paused_resumed_and_called_off_and_say_how_they_stand(
             await heard.code("job_ended")
             with pytest.raises(CommandFailed, match="of fan, belt and heater"):
                 await run("self_test", {"tests": "moon"})
+
+
+async def test_a_moonraker_that_stands_still_is_given_up_and_found_again(tmp_path: Path) -> None:
+    async with moonraker(Setting(jobs=False)) as server:
+        await server.ready()
+        async with hearing(source(server.url, tmp_path)) as heard:
+            await heard.until(lambda i: isinstance(i, Frame) and i.phase == Phase.IDLE)
+            os.kill(server.pid, signal.SIGSTOP)
+            await heard.code("source_lost")
+            os.kill(server.pid, signal.SIGCONT)
+            await heard.code("source_back")

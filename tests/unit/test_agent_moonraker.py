@@ -210,6 +210,14 @@ def test_a_new_connection_does_not_say_an_old_shutdown_again() -> None:
     assert codes(again.listener.halted("shutdown", HALT)) == []
 
 
+def test_a_second_shutdown_for_the_same_reason_is_told_again() -> None:
+    desk = Desk()
+    desk.listener.halted("shutdown", HALT)
+    again = Desk(desk.memory)
+    again.ready()
+    assert "klippy_shutdown" in codes(again.listener.halted("shutdown", HALT))
+
+
 def test_klipper_that_is_ready_again_is_subscribed_to_anew() -> None:
     desk = Desk()
     desk.ready()

@@ -122,6 +122,7 @@ class Listener:
         own = self._status.field("webhooks", "state")
         if own not in (READY, None):
             return self.halted(str(own), self._message())
+        self._memory.halted = ""
         self._state = state_of(self._status) or "standby"
         values = {**told, **derive(self._status), **self._beside}
         self._beside.clear()
@@ -155,7 +156,6 @@ class Listener:
         return str(self._status.field("webhooks", "state_message") or "")
 
     def _ready(self, _notice: Notice) -> list[Word]:
-        self._memory.halted = ""
         self.need = Need.SUBSCRIPTION
         return [self._event("klippy_ready")]
 
