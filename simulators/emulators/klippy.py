@@ -105,7 +105,11 @@ def objects(printer: ObedientPrinter, around: Around) -> dict[str, dict[str, Any
         RUNOUT: {"filament_detected": True, "enabled": True},
         "mcu": {"mcu_version": "simulated", "last_stats": dict(around.stats)},
         "toolhead": {"homed_axes": around.homed_axes, "stalls": 0, "position": [0.0] * 4},
-        "virtual_sdcard": {"is_active": at_work, "progress": 0.0, "file_path": None},
+        "virtual_sdcard": {
+            "is_active": at_work,
+            "progress": round(printer.progress, 4),
+            "file_path": None,
+        },
     }
 
 

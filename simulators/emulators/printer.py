@@ -69,6 +69,7 @@ class ObedientPrinter:
         self.phase = Phase.IDLE
         self.paused = False
         self.job_s = self.filament_mm = 0.0
+        self._job_hours = 0.0
         self.jobs_ended = 0
         self.events: deque[SimEvent] = deque(maxlen=1000)
         self.drive = Drive.JOBS
@@ -81,6 +82,13 @@ class ObedientPrinter:
     def at_work(self) -> bool:
         """Whether a job is on, paused or not."""
         return self.drive is Drive.JOBS and self.phase in _AT_WORK
+
+    @property
+    def progress(self) -> float:
+        """How much of the job is done, 0 to 1."""
+        if not self.at_work or self._job_hours <= 0:
+            return 0.0
+        return min(self.job_s / (3600.0 * self._job_hours), 1.0)
 
     @property
     def truth(self) -> tuple[Truth, ...]:
@@ -132,6 +140,9 @@ class ObedientPrinter:
         was = self.phase
         step = self._fleet.step()
         self.events.extend(step.events)
+        begun = [event for event in step.events if event.code == "job_started"]
+        if begun:
+            self._job_hours = float(begun[-1].details.get("hours", 0.0))
         self.phase = Phase(int(step.phase[0]))
         read = zip(self._names, step.values[0].tolist(), strict=True)
         self.values |= {name: value for name, value in read if math.isfinite(value)}

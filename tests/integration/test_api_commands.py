@@ -145,7 +145,7 @@ def test_what_a_device_told_of_itself_stands_on_its_order(site, dispatcher) -> N
     person = site.browser()
     person.sign_in("admin", site.password)
     page = person.client.get(f"/work-orders/{order['number']}").text
-    assert "heater gain k s" in page
+    assert "heater gain, K/s" in page
     assert "3.21" in page
     assert "forbidden phase" in page
 

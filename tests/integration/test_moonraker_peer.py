@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -125,8 +127,8 @@ async def test_a_key_opens_a_moonraker_that_does_not_trust_us(
 
 @asynccontextmanager
 async def idle_printer(tmp_path: Path, setting: Setting) -> AsyncIterator[tuple[Moonraker, Heard]]:
-    # Ten simulated seconds a second: a heater has its time, and the test need not.
-    async with moonraker(replace(setting, step_s=2.5)) as server:
+    # Eight simulated seconds a second: a heater has its time, and the test need not.
+    async with moonraker(replace(setting, step_s=2.0)) as server:
         await server.ready()
         server.host.run("G28")
         async with hearing(source(server.url, tmp_path)) as heard:
@@ -139,6 +141,7 @@ async def test_a_self_test_measures_fan_belts_and_heater_and_leaves_all_off(
 ) -> None:
     async with idle_printer(tmp_path, Setting(jobs=False)) as (server, heard):
         found = await heard.source.run("self_test", {"tests": "fan,belt,heater"})
+        assert found["hotend_fan_rpm"] > 0
         assert found["fan_verdict"] == found["heater_verdict"] == "measured"
         assert found["heater_target_c"] <= 100
         assert found["belt_x_peak_hz"] == pytest.approx(
@@ -176,10 +179,15 @@ async def test_a_self_test_that_loses_its_printer_has_it_switched_off_once_it_is
 async def test_jobs_are_paused_resumed_and_called_off_and_say_how_they_stand(
     tmp_path: Path,
 ) -> None:
-    async with moonraker(Setting(step_s=120.0)) as server:
+    # Its time stands still but for the steps that the test makes.
+    async with moonraker(Setting(step_s=120.0), steps_per_tick=0) as server:
         await server.ready()
         async with hearing(source(server.url, tmp_path)) as heard:
+            await heard.until(lambda i: isinstance(i, Frame) and i.phase == Phase.IDLE)
+            while server.host.printer.phase is not Phase.RUNNING:
+                server.host.step()
             await heard.until(lambda i: isinstance(i, Frame) and i.phase == Phase.RUNNING)
+            await heard.code("job_started")
             run = heard.source.run
             assert await run("pause", {}) == {"state": "paused"}
             assert await run("resume", {}) == {"state": "printing"}
@@ -194,3 +202,14 @@ async def test_jobs_are_paused_resumed_and_called_off_and_say_how_they_stand(
             await heard.code("job_ended")
             with pytest.raises(CommandFailed, match="of fan, belt and heater"):
                 await run("self_test", {"tests": "moon"})
+
+
+async def test_a_moonraker_that_stands_still_is_given_up_and_found_again(tmp_path: Path) -> None:
+    async with moonraker(Setting(jobs=False)) as server:
+        await server.ready()
+        async with hearing(source(server.url, tmp_path)) as heard:
+            await heard.until(lambda i: isinstance(i, Frame) and i.phase == Phase.IDLE)
+            os.kill(server.pid, signal.SIGSTOP)
+            await heard.code("source_lost")
+            os.kill(server.pid, signal.SIGCONT)
+            await heard.code("source_back")

@@ -13,9 +13,13 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
+import msgspec
 
+from edge_agent.live.source import LiveSource
+from edge_agent.selftest.plan import Plan
 from edge_agent.site import Site
-from edge_agent.sources.kinds import make_source
+from edge_agent.sources.moonraker.config import MoonrakerConfig
+from edge_agent.sources.moonraker.peer import MoonrakerPeer
 from simulators.emulators.klippy_host import KlippyHost
 from simulators.emulators.klippy_socket import KlippySocket
 from simulators.emulators.printer import Setting
@@ -26,10 +30,9 @@ from tests.peers.stage import Absent
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from edge_agent.live.source import LiveSource
-
 PYTHON: Final = Path(sys.prefix) / "foreign-moonraker" / "bin" / "python"
 START_S: Final = 60.0
+QUICK: Final = Plan(every_s=0.2, fan_s=1.0)
 CONFIG: Final = """
 [server]
 host: 127.0.0.1
@@ -62,8 +65,10 @@ NOISE: Final = (
 class Moonraker:
     """The foreign program, and the emulated Klippy behind it."""
 
-    def __init__(self, folder: Path, klippy: KlippySocket, host: KlippyHost, port: int) -> None:
-        self.folder, self.klippy, self.host, self.port = folder, klippy, host, port
+    def __init__(
+        self, folder: Path, klippy: KlippySocket, host: KlippyHost, port: int, pid: int
+    ) -> None:
+        self.folder, self.klippy, self.host, self.port, self.pid = folder, klippy, host, port, pid
         self.url = f"http://{LOOPBACK}:{port}"
 
     async def ready(self) -> None:
@@ -126,7 +131,7 @@ async def moonraker(
                 stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
             )  # fmt: skip
             try:
-                yield Moonraker(folder, klippy, host, port)
+                yield Moonraker(folder, klippy, host, port, process.pid)
             finally:
                 ticking.cancel()
                 process.kill()
@@ -168,7 +173,6 @@ class MoonrakerStage:
 
 def source(url: str, folder: Path, **more: object) -> LiveSource:
     told: dict[str, Any] = {
-        "kind": "moonraker",
         "url": url,
         "every_s": 0.1,
         "silence_s": 2.0,
@@ -177,7 +181,9 @@ def source(url: str, folder: Path, **more: object) -> LiveSource:
         "answer_s": 1.5,
         **more,
     }
-    return make_source(told, Site(device="klipper", folder=folder))  # type: ignore[return-value]
+    config = msgspec.convert(told, MoonrakerConfig)
+    site = Site(device="klipper", folder=folder)
+    return LiveSource(MoonrakerPeer(config, site, plan=QUICK), config, site)
 
 
 @asynccontextmanager

@@ -210,6 +210,14 @@ def test_a_new_connection_does_not_say_an_old_shutdown_again() -> None:
     assert codes(again.listener.halted("shutdown", HALT)) == []
 
 
+def test_a_second_shutdown_for_the_same_reason_is_told_again() -> None:
+    desk = Desk()
+    desk.listener.halted("shutdown", HALT)
+    again = Desk(desk.memory)
+    again.ready()
+    assert "klippy_shutdown" in codes(again.listener.halted("shutdown", HALT))
+
+
 def test_klipper_that_is_ready_again_is_subscribed_to_anew() -> None:
     desk = Desk()
     desk.ready()
@@ -280,6 +288,16 @@ def test_a_power_meter_of_moonraker_s_is_read_with_the_next_status() -> None:
     desk.ready()
     assert desk.hear("notify_sensor_update", {"psu": {"voltage": 23.9, "power": 80}}) == []
     assert told(desk.hear("notify_status_update", {}, 501.0))["sensor.voltage"] == 23.9
+
+
+def test_a_meter_that_does_not_change_is_known_from_the_start() -> None:
+    desk = Desk()
+    desk.listener.metered({"psu": {"values": {"voltage": 24.1}}, "bed": {"values": {"voltage": 1}}})
+    assert told(desk.ready())["sensor.voltage"] == 24.1
+    desk.hear("notify_sensor_update", {"bed": {"voltage": 2}})
+    words = told(desk.hear("notify_status_update", {}, 501.0))
+    assert words["sensor bed.voltage"] == 2
+    assert "sensor.voltage" not in words
 
 
 def test_the_mapping_reads_nothing_that_is_not_asked_for() -> None:

@@ -53,6 +53,8 @@ def test_jobs_come_and_go_and_can_be_paused_and_called_off() -> None:
         if states[-1] == "printing" and host.status()["motion_report"]["live_velocity"]:
             break
     assert states[-1] == "printing"
+    begun = host.status()["virtual_sdcard"]["progress"]
+    assert 0 < begun < stepped(host, 5)["virtual_sdcard"]["progress"] < 1
     host.pause()
     paused = stepped(host, 10)
     assert paused["print_stats"]["state"] == "paused"

@@ -79,6 +79,7 @@ class Listener:
         self._state = STARTUP
         self._told: set[str] = set()
         self._beside: dict[str, object] = {}
+        self._first_sensor: str | None = None
         self._by_method: Final[dict[str, Callable[[Notice], list[Word]]]] = {
             STATUS: self._updated,
             "notify_klippy_ready": self._ready,
@@ -121,6 +122,7 @@ class Listener:
         own = self._status.field("webhooks", "state")
         if own not in (READY, None):
             return self.halted(str(own), self._message())
+        self._memory.halted = ""
         self._state = state_of(self._status) or "standby"
         values = {**told, **derive(self._status), **self._beside}
         self._beside.clear()
@@ -154,7 +156,6 @@ class Listener:
         return str(self._status.field("webhooks", "state_message") or "")
 
     def _ready(self, _notice: Notice) -> list[Word]:
-        self._memory.halted = ""
         self.need = Need.SUBSCRIPTION
         return [self._event("klippy_ready")]
 
@@ -185,13 +186,25 @@ class Listener:
         state = notice.first.get("throttled_state")
         return self._throttled(Notice(method="", params=(state,))) if state else []
 
+    def metered(self, sensors: object) -> None:
+        """Take what all power meters read, to be told with the next status."""
+        if not isinstance(sensors, dict):
+            return
+        self._first_sensor = next(iter(sensors), None)
+        for name, sensor in sensors.items():
+            self._meter(name, sensor.get("values") if isinstance(sensor, dict) else None)
+
     def _metered(self, notice: Notice) -> list[Word]:
-        for at, (name, values) in enumerate(notice.first.items()):
-            for quantity, value in values.items() if isinstance(values, dict) else ():
-                self._beside[f"sensor {name}.{quantity}"] = value
-                if at == 0:
-                    self._beside[f"sensor.{quantity}"] = value
+        for name, values in notice.first.items():
+            if self._first_sensor is None:
+                self._first_sensor = name
+            self._meter(name, values)
         return []
+
+    def _meter(self, name: str, values: object) -> None:
+        stems = [f"sensor {name}", *(["sensor"] if name == self._first_sensor else [])]
+        for quantity, value in values.items() if isinstance(values, dict) else ():
+            self._beside |= {f"{stem}.{quantity}": value for stem in stems}
 
     def _recorded(self, notice: Notice) -> list[Word]:
         """Jobs, as Moonraker's history tells them."""

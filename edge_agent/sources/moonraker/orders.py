@@ -91,6 +91,10 @@ class Orders:
             raise CommandFailed(
                 f"self_test takes tests of fan, belt and heater: {error}"
             ) from error
+        wanted = {"idle_timeout": ["state"]}
+        answer = await self._rpc().call("printer.objects.query", objects=wanted)
+        if answer.get("status", {}).get("idle_timeout", {}).get("state") == "Printing":
+            raise CommandFailed("somebody moves the printer by hand")
         plan = replace(self._plan, tests=tests)
         return await SelfTest(self._bench, plan, pause=asyncio.sleep, now_s=monotonic).run()
 

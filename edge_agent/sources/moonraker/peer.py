@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 from edge_agent.selftest.owed import Owed
+from edge_agent.selftest.plan import USUAL
 from edge_agent.sources.moonraker.bench import AT_WORK, OFF, KlipperBench
 from edge_agent.sources.moonraker.config import one_shot_token, websocket_url
 from edge_agent.sources.moonraker.listener import STATUS, Listener, Memory, Need
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from edge_agent.downlink.decide import Phases
     from edge_agent.live.words import Word
+    from edge_agent.selftest.plan import Plan
     from edge_agent.site import Site
     from edge_agent.sources.moonraker.config import MoonrakerConfig
     from edge_agent.sources.moonraker.rpc import Rpc
@@ -38,13 +40,13 @@ class MoonrakerPeer:
     >>> LiveSource(MoonrakerPeer(config, site), config, site)
     """
 
-    def __init__(self, config: MoonrakerConfig, site: Site) -> None:
+    def __init__(self, config: MoonrakerConfig, site: Site, *, plan: Plan = USUAL) -> None:
         self._config, self._site = config, site
         self._memory = Memory()
         self._rpc: Rpc | None = None
         self._owed = Owed(site.folder / f"{site.device}.heaters")
         self._bench = KlipperBench(self._present, self._introduced, self._owed)
-        self._orders = Orders(self._present, self._bench)
+        self._orders = Orders(self._present, self._bench, plan)
 
     @property
     def kinds(self) -> Mapping[str, Phases]:
@@ -141,15 +143,17 @@ class MoonrakerPeer:
         return listener.halted(str(state), str(message or "no reason is told"))
 
     async def _subscribe(self, rpc: Rpc, listener: Listener) -> list[Word]:
-        listener.need = Need.NOTHING
         try:
             objects = _names(await rpc.call("printer.objects.list"))
             wanted = subscription(objects)
             answer = _table(await rpc.call("printer.objects.subscribe", objects=wanted))
         except Refused as error:
-            # It stopped between two questions; the next look tells how it stands.
+            # It stopped between two questions: it is asked again after the next word.
             LOG.info("Klipper is not ready", extra={"error": str(error)})
             return []
+        with suppress(Refused):
+            # Power meters tell only changes as well; most Moonrakers have none.
+            listener.metered(_table(await rpc.call("server.sensors.list")).get("sensors"))
         words = listener.subscribed(wanted, answer.get("status"), answer.get("eventtime"))
         if self._owed.is_owed and listener.is_ready and not self._bench.in_use:
             await self._settle(rpc, listener)
