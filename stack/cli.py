@@ -13,6 +13,7 @@ from stack.commands import (
     devices,
     downlink,
     drill,
+    emulate,
     learning,
     quarantine,
     scoring,
@@ -39,6 +40,7 @@ for subject in (
     storage,
     bench,
     drill,
+    emulate,
     quarantine,
 ):
     app.add_typer(subject.commands)
