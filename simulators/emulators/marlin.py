@@ -48,8 +48,6 @@ class Told:
     printed: int | None = None
     """Bytes of the file on the card, None where none is printed; of `size`."""
     size: int = 0
-    errors: tuple[str, ...] = ()
-    """What has gone wrong since it was asked last; the first of them halts the firmware."""
 
 
 class Body(Protocol):
@@ -57,6 +55,9 @@ class Body(Protocol):
 
     def tell(self) -> Told:
         """Say how it is now."""
+
+    def errors(self) -> tuple[str, ...]:
+        """Say what has gone wrong since this was asked last; any halts the firmware."""
 
     def pause(self) -> None:
         """Pause the print from the card."""
@@ -106,10 +107,10 @@ class Marlin:
         return [] if self.halted else list(self._spontaneous(now_s))
 
     def _spontaneous(self, now_s: float) -> Iterator[str]:
-        told = self.body.tell()
-        if told.errors:
+        told, errors = self.body.tell(), self.body.errors()
+        if errors:
             self.halted = True
-            yield from (f"Error:{error}" for error in told.errors)
+            yield from (f"Error:{error}" for error in errors)
             yield "Error:Printer halted. kill() called!"
             return
         for code, report in self._reports().items():

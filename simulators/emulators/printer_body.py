@@ -65,9 +65,8 @@ class PrinterBody:
             self._take()
 
     def tell(self) -> Told:
-        """Say how it is now; each error is told once."""
+        """Say how it is now."""
         self._advance()
-        errors, self._errors = tuple(self._errors), []
         printed = min(int(self._printed_s * BYTES_PER_S), SIZE)
         return Told(
             hotend=self._read("hotend_temp"),
@@ -80,8 +79,12 @@ class PrinterBody:
             # Marlin says of a print that is paused that none is under way.
             printed=None if self._held or self._ending or not self._prints() else printed,
             size=SIZE,
-            errors=errors,
         )
+
+    def errors(self) -> tuple[str, ...]:
+        """Say what has gone wrong, each thing once."""
+        errors, self._errors = tuple(self._errors), []
+        return errors
 
     def pause(self) -> None:
         """Let time stand still for the printer: heaters stay as they are."""

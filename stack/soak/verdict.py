@@ -18,7 +18,9 @@ CHANNELS: Final = ("hotend_temp", "hotend_target", "bed_temp", "bed_target")
 """Whose values are held against what OctoPrint told."""
 ROUNDING: Final = 0.005
 SLACK_MS: Final = 2_500
-"""OctoPrint tells in whole seconds when it measured, and each listener at another time."""
+"""OctoPrint tells in whole seconds when it measured, and each listener a little later."""
+NOTICED_MS: Final = 10_000
+"""How long after a cable was plugged in again its loss may be told of at the latest."""
 
 Values = tuple[float | None, ...]
 
@@ -28,6 +30,7 @@ class Entry:
     """What OctoPrint told somebody else than the agent, in the order of CHANNELS."""
 
     at_ms: Millis
+    """When it measured, by its own clock."""
     values: Values
 
 
@@ -99,7 +102,7 @@ def judge(
 
 
 def _is_told(one: Pulled, lost_ms: Sequence[Millis]) -> bool:
-    return any(one.began_ms - SLACK_MS <= at_ms <= one.ended_ms + SLACK_MS for at_ms in lost_ms)
+    return any(one.began_ms - SLACK_MS <= at_ms <= one.ended_ms + NOTICED_MS for at_ms in lost_ms)
 
 
 def _was_told(row: Row, told: Sequence[Entry], stale_after_ms: Millis) -> bool:

@@ -14,7 +14,6 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
 from foremend import wire
-from foremend.clock import wall_ms
 from foremend.errors import Unavailable
 from foremend.wire import Down
 from stack.soak.verdict import CHANNELS, Entry, Row
@@ -147,4 +146,4 @@ class OctoPrintWitness:
         state = message.get("current") or message.get("history") or {}
         for temps in state.get("temps", ()):
             values = tuple(temps.get(heater, {}).get(field) for heater, field in HEATERS)
-            self.told.append(Entry(at_ms=wall_ms(), values=values))
+            self.told.append(Entry(at_ms=1000 * int(temps["time"]), values=values))

@@ -36,11 +36,15 @@ class ScriptedBody:
 
     def __init__(self, told: Told) -> None:
         self.told = told
+        self.wrong: tuple[str, ...] = ()
         self.done: list[str] = []
 
     def tell(self) -> Told:
-        told, self.told = self.told, replace(self.told, errors=())
-        return told
+        return self.told
+
+    def errors(self) -> tuple[str, ...]:
+        errors, self.wrong = self.wrong, ()
+        return errors
 
     def pause(self) -> None:
         self.done.append("pause")

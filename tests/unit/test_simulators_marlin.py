@@ -60,7 +60,7 @@ def test_while_it_dwells_it_says_so_and_answers_later(marlin: Marlin) -> None:
 
 
 def test_what_goes_wrong_halts_it_for_good(marlin: Marlin) -> None:
-    marlin.body.told = Told(hotend=21.3, bed=22.0, errors=("MAXTEMP triggered",))
+    marlin.body.wrong = ("MAXTEMP triggered",)
     told = marlin.beat(now_s=0.0)
     assert told == ["Error:MAXTEMP triggered", "Error:Printer halted. kill() called!"]
     assert said(marlin, "M105") == []
@@ -74,7 +74,7 @@ def test_it_knows_where_it_is_and_what_it_does_not_know(marlin: Marlin) -> None:
 
 def test_a_simulated_printer_prints_is_paused_and_is_ended() -> None:
     now = [0.0]
-    body = PrinterBody(lambda: now[0], seed=3)
+    body = PrinterBody(lambda: now[0], seed=10)
     body.until_it_prints()
     body.tell()
     now[0] = 60.0
@@ -88,7 +88,8 @@ def test_a_simulated_printer_prints_is_paused_and_is_ended() -> None:
     now[0] = 121.0
     assert body.tell().printed
     body.cancel()
-    for _ in range(200):
+    ended = body.tell()
+    while ended.hotend_target and now[0] < 1000:
         now[0] += 1.0
         ended = body.tell()
     assert ended.printed is None
