@@ -7,7 +7,7 @@ the whole line is one, and tells all that earlier ones told.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 LONGEST_LINE: Final = 512
@@ -49,6 +49,8 @@ _FAULTS: Final = tuple(
         (r"probing failed|homing failed", Fault(code="homing_failed", severity="error")),
     )
 )
+_HEATER_ID: Final = re.compile(r"Heater_ID: ?(bed|E?\d)", re.IGNORECASE)
+_PARTS: Final = {"heater_not_heating": "heater", "thermistor_out_of_range": "thermistor"}
 OTHER: Final = Fault(code="firmware_error", severity="error")
 """An error in words that are not known."""
 _ERROR: Final = re.compile(r"(?:Error: ?|!! ?|fatal: ?)(.+)", re.IGNORECASE)
@@ -67,10 +69,22 @@ def error_in(line: str) -> str | None:
 def fault_of(error: str) -> Fault:
     """Give what an error stands for, in the codes that all printers share.
 
-    >>> fault_of("Thermal Runaway, system stopped! Heater_ID: bed").code
-    'thermal_runaway'
+    >>> fault_of("Heating failed, system stopped! Heater_ID: bed").component
+    'bed_heater'
     """
-    return next((fault for pattern, fault in _FAULTS if pattern.search(error)), OTHER)
+    found = next((fault for pattern, fault in _FAULTS if pattern.search(error)), OTHER)
+    return replace(found, component=_part(found.code, error))
+
+
+def _part(code: str, error: str) -> str | None:
+    """Give the part of which an error speaks that names its heater."""
+    heater = _HEATER_ID.search(error)
+    kind = _PARTS.get(code)
+    if code == "hotend_fan_stalled":
+        return "hotend_fan"
+    if heater is None or kind is None:
+        return None
+    return f"bed_{kind}" if heater[1].lower() == "bed" else f"hotend_{kind}"
 
 
 def temperatures(line: str) -> dict[str, float]:

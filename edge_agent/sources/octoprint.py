@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
@@ -63,12 +64,29 @@ class OctoPrintConfig(LiveConfig, frozen=True, kw_only=True, forbid_unknown_fiel
     mapping: str = "octoprint"
     url: str
     """`http://host` or `https://host`, with a path where it lies behind one."""
-    api_key: str
+    api_key: str | None = None
     """Of a user who may see status and terminal, and print where commands are to be obeyed."""
+    api_key_file: str | None = None
+    """The path of a file that holds the key alone, in its place."""
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
             raise ConfigurationError("source.url: begins with http:// or https://")
+        if (self.api_key is None) is (self.api_key_file is None):
+            raise ConfigurationError("source: either api_key or api_key_file is needed")
+
+    def key(self) -> str:
+        """Give the API key.
+
+        Raises:
+            Unavailable: the file cannot be read; it may be put there later.
+        """
+        if self.api_key_file is None:
+            return self.api_key or ""
+        try:
+            return Path(self.api_key_file).read_text("ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise Unavailable(f"{self.api_key_file} cannot be read: {error}") from error
 
     @property
     def base(self) -> str:
@@ -128,7 +146,7 @@ class OctoPrintPeer:
     def _rest(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(
             base_url=self._config.base,
-            headers={"X-Api-Key": self._config.api_key},
+            headers={"X-Api-Key": self._config.key()},
             timeout=min(TIMEOUT_S, self._config.silence_s),
             # Certificates are only loaded where they are needed: they cost megabytes.
             verify=self._config.url.startswith("https"),

@@ -1,4 +1,5 @@
-"""Programs that answer as devices do, each before a simulated one.
+"""Programs that answer as a printer's firmware would, backed by simulated printers.
 
-What a protocol says stands here; what the device does is `simulators.fleet`'s.
+Each protocol has its own modules; what they share is `printer`, one simulated printer that also
+obeys. Nothing here is an agent's: agents meet these over their protocols alone.
 """

@@ -66,6 +66,20 @@ def test_errors_become_the_codes_of_the_family(line: str, code: str) -> None:
     assert fault_of(error).code == code
 
 
+@pytest.mark.parametrize(
+    ("error", "component"),
+    [
+        ("Heating failed, system stopped! Heater_ID: bed", "bed_heater"),
+        ("Heating failed, system stopped! Heater_ID: 0", "hotend_heater"),
+        ("MAXTEMP triggered, system stopped! Heater_ID: 0", "hotend_thermistor"),
+        ("Thermal Runaway, system stopped! Heater_ID: 0", None),
+        ("Fan speed E0", "hotend_fan"),
+    ],
+)
+def test_an_error_that_names_its_heater_names_the_part(error: str, component: str | None) -> None:
+    assert fault_of(error).component == component
+
+
 @given(st.lists(st.binary(max_size=700), max_size=8))
 def test_however_a_stream_is_cut_its_lines_are_the_same_and_short(chunks: list[bytes]) -> None:
     parts, whole = Lines(), Lines()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -12,6 +14,9 @@ from edge_agent.source import Happening
 from edge_agent.sources.octoprint import OctoPrintConfig
 from edge_agent.sources.octoprint_words import EVENTS, Hearing
 from foremend.errors import ConfigurationError, Unavailable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NOW = 1_700_000_000_000
 KEYS = st.sampled_from(("temps", "tool0", "actual", "state", "flags", "logs", "type", "payload"))
@@ -121,3 +126,14 @@ def test_the_address_of_the_socket_follows_from_that_of_the_server() -> None:
     assert config.socket == "wss://shop.example/printer/sockjs/websocket"
     with pytest.raises(ConfigurationError, match="http"):
         OctoPrintConfig(url="octopi.local", api_key="k")
+
+
+def test_a_key_may_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    config = OctoPrintConfig(url="http://octopi.local", api_key_file=str(file))
+    with pytest.raises(Unavailable, match="key cannot be read"):
+        config.key()
+    file.write_text("secret\n")
+    assert config.key() == "secret"
+    with pytest.raises(ConfigurationError, match="api_key or api_key_file"):
+        OctoPrintConfig(url="http://octopi.local")
