@@ -7,7 +7,7 @@ clock that is never set, but for those of happenings.
 from __future__ import annotations
 
 import re
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -29,7 +29,10 @@ SAID_MS: Final = 10_000
 """An error may be repeated with every line: once in this time is enough."""
 MOST_LINES: Final = 64
 """Of an answer that are kept for who asked."""
-_ROUND: Final = ("M114", "M27", "M123")
+DULL: Final = 3
+"""After so many answers in a row that tell nothing, a query is not asked again."""
+_ROUND: Final = {"M27": "sd.", "M114": "x", "M123": "fan"}
+"""What is asked beside temperatures, and how that begins which its answer tells."""
 _SEVERE: Final = frozenset({"error", "critical"})
 _POSITION: Final = re.compile(r"(?:ok )?X:(-?[\d.]+) Y:(-?[\d.]+) Z:(-?[\d.]+) E:-?[\d.]+ Count.+")
 _CARD: Final = re.compile(r"(?:ok )?SD printing byte (\d+)/(\d+)")
@@ -86,8 +89,8 @@ class Talk:
     _useful: bool = False
     """Whether the query that is out was answered with something."""
     _capable: set[str] = field(default_factory=set)
-    _useless: set[str] = field(default_factory=set)
-    """Queries that this printer does not answer."""
+    _dull: Counter[str] = field(default_factory=Counter)
+    """How often in a row a query was answered with nothing."""
     _round_ms: Millis = -(2**44)
     _reported_ms: Millis = -(2**44)
     _reports: Whole = field(default_factory=Whole)
@@ -95,8 +98,12 @@ class Talk:
     _firmware: str = ""
     _halted: bool = False
     _paused: bool = False
+    _card_known: bool = False
+    """Whether it was told if anything is printed from the card."""
     _byte: int | None = None
-    """How far the print from the card was when that was told last."""
+    """How far the print from the card was when that was told last, ..."""
+    _size: int | None = None
+    """... and of how many bytes."""
 
     def order(self, order: Order) -> None:
         """Send a line before the next query."""
@@ -129,20 +136,20 @@ class Talk:
             # It may have been starting up when it was asked.
             yield "M115"
             return
+        if now_ms - self._round_ms >= ASK_EVERY_MS:
+            self._round_ms = now_ms
+            yield from (line for line in _ROUND if self._dull[line] < DULL)
         # Even a printer that reports by itself is asked where it does not.
         patience_ms = 3 * self.report_ms if "AUTOREPORT_TEMP" in self._capable else self.report_ms
         if now_ms - self._reported_ms >= patience_ms:
             self._reported_ms = now_ms
             yield "M105"
-        if now_ms - self._round_ms >= ASK_EVERY_MS:
-            self._round_ms = now_ms
-            yield from (line for line in _ROUND if line not in self._useless)
 
     def take(self, line: str, now_ms: Millis, wall_ms: Millis) -> list[Word]:
         """Read a line; what has no known form is left out."""
         words = list(self._words(line, now_ms, wall_ms))
-        self._useful = self._useful or any(isinstance(word, Told) and word.values for word in words)
         if self._out is not None:
+            self._useful |= _is_answered(self._out.line, words)
             self._answers(line, now_ms)
         if not words and _SIGNS.fullmatch(line):
             words.append(Told())
@@ -155,9 +162,18 @@ class Talk:
         elif len(self._answer) < MOST_LINES:
             self._answer.append(line)
         if _OK.fullmatch(line):
-            if self._out.line in _ROUND and not self._useful:
-                self._useless.add(self._out.line)
+            self._weigh(self._out.line)
             self._close(tuple(self._answer))
+
+    def _weigh(self, query: str) -> None:
+        """Count whether a query was worth asking; noise may have eaten one answer, or two."""
+        if query not in _ROUND:
+            return
+        unknown = any("Unknown command" in line for line in self._answer)
+        self._dull[query] = 0 if self._useful else self._dull[query] + (DULL if unknown else 1)
+        if query == "M27" and self._dull[query] >= DULL:
+            # There is no card, so that nothing is printed from one.
+            self._card_known = True
 
     def _close(self, answer: tuple[str, ...] | None) -> None:
         order, self._out = self._out, None
@@ -190,7 +206,7 @@ class Talk:
         elif card := _CARD.fullmatch(line):
             yield self._printing(int(card[1]), int(card[2]))
         elif _NO_CARD.fullmatch(line):
-            self._byte = None
+            self._byte, self._card_known = None, True
             yield Told(values={"state": self._state(), "sd.progress": None})
         elif _FANS.fullmatch(line):
             yield Told(values={f"fan{at}.rpm": rpm for at, rpm in _FAN.findall(line)})
@@ -199,8 +215,10 @@ class Talk:
         # Some say this of a paused print too, which then does not go on.
         if self._byte is not None and byte != self._byte:
             self._paused = False
-        self._byte = byte
-        progress = 100 * byte / size if size else None
+        # A size that is new may have lost its end: it counts once it is told again.
+        known = size == self._size and size > 0
+        self._byte, self._size, self._card_known = byte, size, True
+        progress = 100 * byte / size if known else None
         return Told(values={"state": self._state(), "sd.progress": progress})
 
     def _state(self) -> str:
@@ -208,7 +226,9 @@ class Talk:
             return "halted"
         if self._paused:
             return "paused"
-        return "idle" if self._byte is None else "printing"
+        if self._byte is not None:
+            return "printing"
+        return "idle" if self._card_known else "unknown"
 
     def _error(self, text: str, wall_ms: Millis) -> Iterator[Word]:
         fault = fault_of(text)
@@ -228,10 +248,11 @@ class Talk:
 
     def _started(self, wall_ms: Millis) -> Iterator[Word]:
         """Begin anew: the printer was reset, by us or by somebody."""
-        self._halted, self._paused, self._byte, self._firmware = False, False, None, ""
+        self._halted, self._paused, self._firmware = False, False, ""
+        self._byte, self._size, self._card_known = None, None, False
         self._reports = Whole()
         self._capable.clear()
-        self._useless.clear()
+        self._dull.clear()
         self._close(None)
         yield Happening(ts_ms=wall_ms, code="printer_reset", severity="warning")
 
@@ -262,3 +283,10 @@ class Talk:
     def unpause(self) -> None:
         """Know that it goes on, or is over."""
         self._act("resumed")
+
+
+def _is_answered(query: str, words: list[Word]) -> bool:
+    """Tell whether words hold what a query asks for."""
+    begins = _ROUND.get(query)
+    told = (path for word in words if isinstance(word, Told) for path in word.values)
+    return begins is not None and any(path.startswith(begins) for path in told)

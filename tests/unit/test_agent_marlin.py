@@ -154,8 +154,9 @@ def test_what_a_printer_does_not_answer_it_is_not_asked_again() -> None:
     unknown = 'echo:Unknown command: "M123"|ok'
     printer = Printer(**(MARLIN | {"M123": unknown, "M27": "ok"}))
     printer.lives(5 * ASK_EVERY_MS)
-    assert (printer.sent.count("M123"), printer.sent.count("M27")) == (1, 1)
+    assert (printer.sent.count("M123"), printer.sent.count("M27")) == (1, 3)
     assert printer.sent.count("M114") == 5
+    assert printer.holds()["state"] == "idle"
 
 
 def test_a_query_without_an_answer_is_given_up_and_busy_gives_it_time() -> None:
@@ -172,6 +173,8 @@ def test_a_halt_is_an_error_until_the_printer_starts_anew() -> None:
     printer.says("Error:MAXTEMP triggered, system stopped! Heater_ID: 0", "Error:Printer halted.")
     assert printer.holds()["state"] == "halted"
     printer.says("start", REPORT)
+    assert printer.holds()["state"] == "unknown"
+    printer.says("Not SD printing", REPORT)
     assert printer.holds()["state"] == "idle"
     codes = [word.code for word in printer.words if isinstance(word, Happening)]
     assert codes == ["thermistor_out_of_range", "firmware_halted", "printer_reset"]
@@ -185,6 +188,16 @@ def test_a_print_that_was_paused_stays_so_until_it_goes_on() -> None:
     assert printer.holds()["state"] == "paused"
     printer.says("//action:resumed", "SD printing byte 6/10")
     assert printer.holds()["state"] == "printing"
+
+
+def test_how_far_a_print_is_counts_once_its_size_was_told_twice() -> None:
+    printer = Printer()
+    printer.says("SD printing byte 9/12")
+    assert printer.holds()["sd.progress"] is None
+    printer.says("SD printing byte 9/1200", "SD printing byte 12/1200")
+    assert printer.holds()["sd.progress"] == 1.0
+    printer.says("SD printing byte 24/12")
+    assert printer.holds()["sd.progress"] is None
 
 
 def test_an_order_goes_first_and_who_gave_it_hears_the_answer() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from edge_agent.live.source import BACK, LOST
-from stack.soak.report import wrong_with
+from stack.commands.drill import for_people, in_json
+from stack.soak.report import Report, wrong_with
 from stack.soak.run import gcode
 from stack.soak.verdict import Entry, Found, Pulled, Row, Verdict, judge
 
@@ -66,3 +68,21 @@ def test_an_agent_that_grows_fails() -> None:
 
 def test_a_print_lasts_as_long_as_it_is_to() -> None:
     assert gcode(80.0).count("G4 P2000") * 2.0 >= 80.0
+
+
+def test_a_report_has_the_fields_of_every_scenario_and_its_own(capsys) -> None:
+    report = Report(
+        verdict=verdict(),
+        pulled={"cut": 1},
+        recovery_s=(1.0, 2.5),
+        rss_mb=43.04,
+        rss_growth_mb=0.41,
+        complaints=(),
+    )
+    assert in_json([report])
+    told = json.loads(capsys.readouterr().out)
+    assert (told["frames"], told["reconnects"], told["invented"]) == (60, 1, 0)
+    assert (told["recovery_s_max"], told["rss_growth_mb"], told["passed"]) == (2.5, 0.4, True)
+    assert for_people([report])
+    assert "soak-octoprint" in capsys.readouterr().out
+    assert not for_people([replace(report, complaints=("it broke",))])
