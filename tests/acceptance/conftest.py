@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pytest
 
 from tests import soak_beside
-
-if TYPE_CHECKING:
-    import pytest
 
 SOAK = "test_acceptance_soak.py"
 
 
+# Last, so that what was deselected by name does not begin.
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     soaks = [item for item in items if item.path.name == SOAK]
     if not soaks:
