@@ -96,11 +96,14 @@ async def _listen(client: aiomqtt.Client, side: FarSide) -> None:
 
 @asynccontextmanager
 async def agent_process(
-    broker: BrokerConfig, folder: Path, device: str
+    broker: BrokerConfig, folder: Path, device: str, source: str | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a real agent that reads lines at its standard input; its outbox is in the folder."""
+    """Run a real agent that reads lines at its standard input; its outbox is in the folder.
+
+    `source` is the table of another source, as TOML.
+    """
     path = folder / f"{device}.toml"
-    path.write_text(_configuration(broker, device), encoding="utf-8")
+    path.write_text(_configuration(broker, device, source or _lines()), encoding="utf-8")
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "edge_agent", str(path)),
         stdin=asyncio.subprocess.PIPE,
@@ -113,9 +116,13 @@ async def agent_process(
         await child.wait()
 
 
-def _configuration(broker: BrokerConfig, device: str) -> str:
-    # A JSON string is a TOML string too, as long as it is plain.
+def _lines() -> str:
     channels = ", ".join(f'{{ name = "{channel.name}", unit = "1" }}' for channel in CHANNELS)
+    return f'family = "bench"\nmodel = "bench"\nchannels = [{channels}]'
+
+
+def _configuration(broker: BrokerConfig, device: str, source: str) -> str:
+    # A JSON string is a TOML string too, as long as it is plain.
     return f"""outbox = "{device}.db"
 log_level = "ERROR"
 [agent]
@@ -127,9 +134,7 @@ port = {broker.port}
 username = {json.dumps(broker.username)}
 password = {json.dumps(broker.password)}
 [source]
-family = "bench"
-model = "bench"
-channels = [{channels}]
+{source}
 """
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -10,13 +12,15 @@ import typer
 from stack.commands.terms import JsonOption  # noqa: TC001 - typer reads it at run time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from rich.table import Table
 
     from stack.drill.programme import Skipped
     from stack.drill.run import Report
+    from stack.soak.report import Report as SoakReport
 
+SOAK: Final = "soak-octoprint"
 commands: Final = typer.Typer()
 
 
@@ -29,6 +33,12 @@ def drill(
     loops: Annotated[int, typer.Option(min=1, help="how often each fault is caused")] = 5,
     seed: Annotated[int, typer.Option(help="of the moments at which it happens")] = 1,
     devices: Annotated[int, typer.Option(min=1, help="agents that send meanwhile")] = 4,
+    minutes: Annotated[
+        float, typer.Option(min=0.1, help="how long `soak-octoprint` lasts, which `all` leaves out")
+    ] = 60.0,
+    octoprint: Annotated[
+        Path | None, typer.Option(help="OctoPrint's executable, for its soak")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Kill, cut and fill real throw-away servers under load, and prove that nothing is lost."""
@@ -38,14 +48,32 @@ def drill(
     def tell(line: str) -> None:
         typer.echo(line, err=True)
 
+    names = scenario or [ALL]
     course = Course(loops=loops, seed=seed, tell=tell)
-    programme = Programme(scenarios=chosen(scenario or [ALL]), course=course, devices=devices)
+    broken = chosen([name for name in names if name != SOAK])
+    programme = Programme(scenarios=broken, course=course, devices=devices)
     show = in_json if as_json else for_people
-    passed = show(programme.run())
+    soaks = [soaked(minutes, seed, octoprint, tell)] if SOAK in names else []
+    passed = show(itertools.chain(programme.run(), *soaks))
     raise typer.Exit(0 if passed else 1)
 
 
-def in_json(reports: Iterable[Report | Skipped]) -> bool:
+def soaked(
+    minutes: float, seed: int, octoprint: Path | None, tell: Callable[[str], None]
+) -> Iterator[SoakReport | Skipped]:
+    """Run the soak, once it is its turn."""
+    from stack.drill.ground import NotHere
+    from stack.drill.programme import Skipped
+    from stack.soak.run import Course, soak
+
+    course = Course(minutes=minutes, seed=seed, program=octoprint, tell=tell)
+    try:
+        yield soak(course)
+    except NotHere as reason:
+        yield Skipped(scenario=SOAK, reason=str(reason))
+
+
+def in_json(reports: Iterable[Report | SoakReport | Skipped]) -> bool:
     """Print one line a scenario; give whether none failed."""
     failed = False
     for report in reports:
@@ -54,7 +82,7 @@ def in_json(reports: Iterable[Report | Skipped]) -> bool:
     return not failed
 
 
-def for_people(reports: Iterable[Report | Skipped]) -> bool:
+def for_people(reports: Iterable[Report | SoakReport | Skipped]) -> bool:
     """Print a table at the end; give whether none failed."""
     from rich.console import Console
 

@@ -1,4 +1,4 @@
-"""A TCP relay between devices and their broker, which can be told to misbehave.
+"""A TCP relay between devices and their broker, or any server, which can be told to misbehave.
 
 It runs an event loop in a thread of its own; the drill turns its faults on and off by `set`.
 """
@@ -72,6 +72,8 @@ class Relay:
     host: str
     broker_port: int
     seed: int = 0
+    plain: bool = False
+    """Whether what passes is something else than MQTT, and is not looked into."""
     port: int = 0
     most_sessions: int = 0
     """The most connections that one client id has had at one moment."""
@@ -105,6 +107,10 @@ class Relay:
         """Behave so from now on."""
         self._call(self._change(mode))
 
+    def say(self, data: bytes) -> None:
+        """Say something to everybody who is connected, as though the far side had."""
+        self._call(self._say(data))
+
     def sessions(self) -> dict[str, int]:
         """Give how many connections each client id has now."""
         return self._call(self._count())
@@ -134,6 +140,10 @@ class Relay:
             if mode is Mode.CUT or (line.swallowed and mode is not Mode.BLACK_HOLE):
                 self._end(line)
 
+    async def _say(self, data: bytes) -> None:
+        for line in self._lines:
+            line.device.write(data)
+
     async def _count(self) -> dict[str, int]:
         clients = [line.client for line in self._lines if line.client]
         return {client: clients.count(client) for client in clients}
@@ -161,8 +171,12 @@ class Relay:
         far_reader, far_writer = await asyncio.open_connection(self.host, self.broker_port)
         line = _Line(writer, far_writer)
         self._lines.add(line)
-        up = asyncio.ensure_future(self._up(line, reader))
-        down = asyncio.ensure_future(self._down(line, far_reader))
+        if self.plain:
+            up = asyncio.ensure_future(self._hand_on(line, reader, far_writer))
+            down = asyncio.ensure_future(self._hand_on(line, far_reader, writer))
+        else:
+            up = asyncio.ensure_future(self._up(line, reader))
+            down = asyncio.ensure_future(self._down(line, far_reader))
         try:
             await asyncio.wait([up, down], return_when=asyncio.FIRST_COMPLETED)
             # A black hole tells neither side that the other has gone.
@@ -178,6 +192,12 @@ class Relay:
     def _end(self, line: _Line) -> None:
         self._lines.discard(line)
         line.reset()
+
+    async def _hand_on(
+        self, line: _Line, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        while data := await reader.read(CHUNK):
+            await self._pass(line, writer, data)
 
     async def _up(self, line: _Line, reader: asyncio.StreamReader) -> None:
         splitter = Splitter()

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 from rich.console import Console
 
 from foremend.errors import ConfigurationError
-from stack.commands.drill import for_people, in_json, table
+from stack.commands.drill import for_people, in_json, soaked, table
 from stack.drill.programme import Skipped, chosen
 from stack.drill.run import Report, wrong_with
 from stack.drill.scenarios import BY_NAME, SCENARIOS
 from stack.drill.verdict import Verdict
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FIGURES = {
     "generated": 90,
@@ -101,3 +105,11 @@ def test_scenarios_are_chosen_by_name_and_all_means_all() -> None:
     assert [one.name for one in chosen(["shuffled", "kill-all"])] == ["shuffled", "kill-all"]
     with pytest.raises(ConfigurationError, match="no scenario 'nope'; there are all, kill-"):
         chosen(["nope"])
+
+
+def test_a_soak_without_octoprint_says_how_to_get_it(tmp_path: Path, capsys) -> None:
+    nowhere = tmp_path / "octoprint"
+    assert in_json(soaked(1.0, 1, nowhere, lambda _line: None))
+    told = json.loads(capsys.readouterr().out)
+    assert (told["scenario"], told["passed"]) == ("soak-octoprint", None)
+    assert "pip install OctoPrint" in told["skipped"]

@@ -1,0 +1,181 @@
+"""What only Marlin can do, and the emulator before programs that others wrote."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge_agent.downlink.kinds import CommandFailed
+from edge_agent.live.source import LOST
+from edge_agent.site import Site
+from edge_agent.source import Frame, Happening
+from edge_agent.sources.marlin import KIND, MarlinConfig
+from foremend.errors import Unavailable
+from foremend.values import Phase
+from stack.drill.parts import wait
+from tests.peers import marlin, octoprint
+from tests.peers.stage import Absent
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from edge_agent.live.source import LiveSource
+    from edge_agent.source import Item
+    from stack.drill.octoprint import OctoPrint
+    from tests.peers.marlin import MarlinStage
+
+PATIENCE_S = 30.0
+ROOT = Path(__file__).parents[2]
+
+
+@asynccontextmanager
+async def reading(source: LiveSource) -> AsyncIterator[Callable]:
+    """Read a source, and wait for what it is to say."""
+    items: list[Item] = []
+    looked_at = 0
+    more = asyncio.Event()
+
+    async def read() -> None:
+        async for item in source.read():
+            items.append(item)
+            more.set()
+
+    async def until(seen: Callable[[Item], bool]) -> Item:
+        nonlocal looked_at
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                while looked_at == len(items):
+                    more.clear()
+                    await more.wait()
+                looked_at += 1
+                if seen(items[looked_at - 1]):
+                    return items[looked_at - 1]
+
+    task = asyncio.create_task(read())
+    try:
+        yield until
+    finally:
+        await source.close()
+        await task
+
+
+def stands_in(phase: Phase) -> Callable[[Item], bool]:
+    return lambda item: isinstance(item, Frame) and item.phase == phase
+
+
+def happens(code: str) -> Callable[[Item], bool]:
+    return lambda item: isinstance(item, Happening) and item.code == code
+
+
+async def test_a_print_from_the_card_is_paused_resumed_and_cancelled_on_command(
+    tmp_path: Path,
+) -> None:
+    async with marlin.stage(tmp_path) as stage, reading(stage.source) as until:
+        stage.body.told = replace(stage.body.told, printed=5, size=100)
+        await until(stands_in(Phase.RUNNING))
+        for kind, phase in (
+            ("pause", Phase.PAUSED),
+            ("resume", Phase.RUNNING),
+            ("cancel", Phase.IDLE),
+        ):
+            await stage.source.run(kind, {})
+            await until(stands_in(phase))
+        assert stage.body.done == ["pause", "resume", "cancel"]
+        found = await stage.source.run("diagnostics", {})
+        assert "Simulated printer" in str(found["firmware"])
+        assert str(found["temperatures"]).startswith("ok T:25.25")
+
+
+async def test_a_halted_printer_stands_in_error_and_is_not_asked_for_ever(tmp_path: Path) -> None:
+    async with marlin.stage(tmp_path) as stage, reading(stage.source) as until:
+        await until(stands_in(Phase.IDLE))
+        error = "Thermal Runaway, system stopped! Heater_ID: bed"
+        stage.body.wrong = (error,)
+        told = await until(happens("thermal_runaway"))
+        assert told.details == {"text": error}
+        await until(stands_in(Phase.ERROR))
+        await until(happens(LOST))
+
+
+async def test_what_is_not_connected_cannot_be_commanded(tmp_path: Path) -> None:
+    config = MarlinConfig(port=str(tmp_path / "nowhere"))
+    source = KIND.make(config, Site(device="nowhere", folder=tmp_path))
+    with pytest.raises(CommandFailed, match="not connected"):
+        await source.run("pause", {})
+
+
+async def test_a_port_that_somebody_holds_is_not_shared(tmp_path: Path) -> None:
+    async with marlin.stage(tmp_path) as stage, reading(stage.source) as until:
+        await until(stands_in(Phase.IDLE))
+        config = MarlinConfig(port=str(stage.terminal.link), every_s=0.05)
+        other = KIND.make(config, Site(device="other", folder=tmp_path))
+        words = other.read()
+        lost = await anext(words)
+        await words.aclose()
+        assert isinstance(lost, Happening)
+        assert "exclusively lock" in str(lost.details["reason"])
+
+
+async def test_the_emulator_runs_as_a_program_and_its_printer_prints(tmp_path: Path) -> None:
+    link = tmp_path / "port"
+    argv = ("-m", "stack", "emulate", "marlin", "--link", str(link), "--seed", "31")
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, *argv, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    assert program.stdout is not None
+    try:
+        assert str(link).encode() in await program.stdout.readline()
+        config = MarlinConfig(port=str(link), every_s=0.1)
+        source = KIND.make(config, Site(device="emulated", folder=tmp_path))
+        async with reading(source) as until:
+            names = [channel.name for channel in source.describe().channels]
+            place = names.index("hotend_target")
+            frame = await until(
+                lambda item: isinstance(item, Frame) and (item.values[place] or 0) > 150
+            )
+            assert frame.phase in {Phase.HEATING, Phase.RUNNING}
+    finally:
+        program.terminate()
+        await program.wait()
+
+
+async def test_a_real_octoprint_takes_the_emulator_for_a_printer(tmp_path: Path) -> None:
+    try:
+        server = octoprint.server()
+    except Absent as absent:
+        pytest.skip(str(absent))
+    async with marlin.stage(tmp_path) as stage:
+        await asyncio.to_thread(_connect, server, stage)
+        try:
+            # A short print: numbered lines with checksums, each answered.
+            await asyncio.to_thread(server.print_file, "G28\nG1 X10 F600\nG4 P100\nM114\n" * 5)
+            done = lambda: server.ask("/api/job")["progress"]["completion"] == 100.0  # noqa: E731
+            assert await asyncio.to_thread(wait, done, PATIENCE_S)
+            assert stage.terminal.marlin.numbered >= 15
+        finally:
+            server.tell("/api/connection", {"command": "disconnect"})
+            server.tell("/api/connection", {"command": "connect", "port": "VIRTUAL"})
+
+
+def _connect(server: OctoPrint, stage: MarlinStage) -> None:
+    port = str(stage.terminal.link)
+    server.tell("/api/settings", {"serial": {"additionalPorts": [port]}})
+    server.tell("/api/connection", {"command": "disconnect"})
+    assert wait(lambda: server.state() == "Closed", PATIENCE_S)
+    server.tell("/api/connection", {"command": "connect", "port": port, "baudrate": 115200})
+
+    def reads() -> bool:
+        try:
+            heaters = server.ask("/api/printer")["temperature"]
+        except Unavailable:
+            return False
+        actual = {name: heaters[name]["actual"] for name in ("tool0", "bed") if name in heaters}
+        return actual == {"tool0": 25.25, "bed": 24.5}
+
+    assert wait(reads, PATIENCE_S)
