@@ -20,6 +20,7 @@ from models.training import train
 from simulators.histories import histories as simulate
 from stack.fleet.world import STEP_S
 from stack.histories import as_history, failure_modes
+from stack.parallel import Workers, working
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,21 +39,21 @@ RIGHT_WITHIN_H: Final = 72.0
 KIND: Final = "failure"
 
 
+RECALL_WEIGHT: Final = 2.0
+"""A failure that nobody foresaw costs more than a kit that was not needed yet."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
     """What is to be trained on."""
 
     histories: int
     seed: int
-    jobs: int
-
-
-RECALL_WEIGHT: Final = 2.0
-"""A failure that nobody foresaw costs more than a kit that was not needed yet."""
+    workers: Workers
 
 
 def train_simulated(
-    settings: Settings, *, histories: int, seed: int, jobs: int, only_missing: bool
+    settings: Settings, *, histories: int, seed: int, workers: Workers, only_missing: bool
 ) -> None:
     """Train each family on simulated histories, sign the models and put them into force.
 
@@ -60,12 +61,8 @@ def train_simulated(
         ConfigurationError: no database is named.
         TooFewFailures: the histories hold too few failures.
     """
-    url = settings.database_url.get_secret_value()
-    if not url:
-        raise ConfigurationError("training needs FOREMEND_DATABASE_URL, to register the models")
-    console = Console(stderr=True, soft_wrap=True)
-    # Told to end, it ends as at Ctrl-C: the processes that train with it end too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    url = database_of(settings)
+    console = console_of()
     missing = _without_model(url)
     if only_missing and not missing:
         console.print("model: already trained, in force since an earlier start")
@@ -73,21 +70,72 @@ def train_simulated(
     key = signing.local_key(settings.data_dir / "keys", settings.trusted_keys_dir)
     wanted = missing if only_missing else list(FAMILIES)
     begun = time.monotonic()
-    course = Course(histories=histories, seed=seed, jobs=jobs)
+    course = Course(histories=histories, seed=seed, workers=workers)
     for record in _trained(course, wanted, key, console):
         # A connection of its own: training takes minutes, in which a database may come and go.
         with connect(url, name="train") as connection:
-            put_in_force(connection, record)
+            placed = admit(connection, record)
+        if not placed.in_force:
+            console.print(f"model: {record.version} of {record.cohort} {placed}")
     console.print(
         f"model: trained on {histories} simulated histories in {time.monotonic() - begun:.0f} s, "
         f"signed with the local key {key.kid}"
     )
 
 
+def database_of(settings: Settings) -> str:
+    """Give the URL of the database that a training registers its models in.
+
+    Raises:
+        ConfigurationError: none is named.
+    """
+    url = settings.database_url.get_secret_value()
+    if not url:
+        raise ConfigurationError("training needs FOREMEND_DATABASE_URL, to register the models")
+    return url
+
+
+def console_of() -> Console:
+    """Give where a training tells how far it is.
+
+    Told to end, it ends as at Ctrl-C: the processes that train with it end too.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    return Console(stderr=True, soft_wrap=True)
+
+
+def champion_of(connection: Connection, family: str) -> str | None:
+    """Give the version of a family's failure model that is in force."""
+    return registry.PostgresShelf(connection).champion(KIND, family)
+
+
 def _without_model(url: str) -> list[str]:
     with connect(url, name="train") as connection:
+        return [f for f in FAMILIES if champion_of(connection, f) is None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """Where a new model was put."""
+
+    in_force: bool
+    version: str
+
+    def __str__(self) -> str:
+        if self.in_force:
+            return "is in force: its family had none"
+        return f"is a shadow until `foremend models promote {self.version}`"
+
+
+def admit(connection: Connection, record: Record) -> Placed:
+    """Register a new model: in force where its family has none, else as a shadow to be tried."""
+    with transaction(connection, tenant=EVERY_TENANT):
         shelf = registry.PostgresShelf(connection)
-        return [f for f in FAMILIES if shelf.champion(KIND, f) is None]
+        if shelf.champion(record.kind, record.cohort) in {None, record.version}:
+            put_in_force(connection, record)
+            return Placed(in_force=True, version=record.version)
+        shelf.put(record)
+    return Placed(in_force=False, version=record.version)
 
 
 def put_in_force(connection: Connection, record: Record) -> None:
@@ -99,9 +147,14 @@ def put_in_force(connection: Connection, record: Record) -> None:
         announce(connection, kind="model", cohort=record.cohort, version=record.version)
 
 
-def sealed(trained: TrainedModel, key: SigningKey, source: dict[str, Any]) -> Record:
+def sealed(
+    trained: TrainedModel,
+    key: SigningKey,
+    source: dict[str, Any],
+    lineage: dict[str, Any] | None = None,
+) -> Record:
     """Sign a trained model together with what it was trained on and how it did."""
-    meta = {
+    meta = (lineage or {}) | {
         "since_ms": trained.since_ms,
         "until_ms": trained.until_ms,
         "failures": dict(trained.failures),
@@ -116,13 +169,13 @@ def _trained(
     course: Course, wanted: list[str], key: SigningKey, console: Console
 ) -> Iterator[Record]:
     machines = round(course.histories * MACHINE_SHARE)
-    with _progress(console) as progress:
+    with bars(console) as progress:
         for simulated in simulate(
             course.seed,
             printers=course.histories - machines if FAMILIES[0] in wanted else 0,
             machines=machines if FAMILIES[1] in wanted else 0,
             step_s=STEP_S,
-            progress=_reporter(progress, "simulating"),
+            progress=reporter(progress, "simulating"),
         ):
             source = {"simulated": len(simulated.names), "seed": course.seed}
             yield sealed(_train(simulated, course, progress), key, source)
@@ -131,15 +184,17 @@ def _trained(
 def _train(simulated: Simulated, course: Course, progress: Progress) -> TrainedModel:
     plan = TrainingPlan(
         failure_modes=failure_modes(simulated),
-        jobs=course.jobs,
+        jobs=course.workers.jobs,
         seed=course.seed,
         held_out=HeldOut.DEVICES,
     )
-    report = _reporter(progress, f"training {simulated.family}")
-    return train(as_history(simulated), plan, progress=report)
+    report = reporter(progress, f"training {simulated.family}")
+    with working(course.workers):
+        return train(as_history(simulated), plan, progress=report)
 
 
-def _progress(console: Console) -> Progress:
+def bars(console: Console) -> Progress:
+    """Give bars that go once they are done."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -150,7 +205,8 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _reporter(progress: Progress, title: str) -> Callable[[str, int, int], None]:
+def reporter(progress: Progress, title: str) -> Callable[[str, int, int], None]:
+    """Give what a stage tells its progress to; each stage is a bar."""
     tasks: dict[str, Any] = {}
 
     def report(stage: str, done: int, total: int) -> None:

@@ -272,14 +272,14 @@ def models() -> Known:
 
     `v1` and `v2` differ by threshold, `v3` follows another layout of features.
     """
-    model = train(_history(), TrainingPlan(horizons_h=(6.0, 24.0), jobs=1)).model
+    model = train(failing_fleet(), TrainingPlan(horizons_h=(6.0, 24.0), jobs=1)).model
     wary = replace(model, thresholds=(0.02,) * len(PARTS))
     bold = replace(model, thresholds=(0.1,) * len(PARTS))
     other = replace(model, spec=replace(model.spec, step_ms=2 * HOUR))
     return Known({"v1": wary, "v2": bold, "v3": replace(other, thresholds=(0.02,) * len(PARTS))})
 
 
-def _history(devices: int = 10, hours: int = 60) -> History:
+def failing_fleet(devices: int = 10, hours: int = 60) -> History:
     """Draw a history in which fans slow down, say E1, and fail."""
     rng = np.random.default_rng(5)
     fails = 30 + np.arange(devices) * 3
@@ -291,7 +291,7 @@ def _history(devices: int = 10, hours: int = 60) -> History:
     failed = Marks.of(who, when, who % 2)
     return History(
         spec=SPEC,
-        devices=tuple(f"unit-{i}" for i in range(devices)),
+        devices=tuple(f"unit-{i:02d}" for i in range(devices)),
         frames=Frames.of_grid(at, np.full((hours, devices), 3), x),
         events=Marks.of(who, when - 3 * HOUR, np.zeros(devices)),
         replacements=failed,
