@@ -14,13 +14,15 @@ from foremend.db import EVERY_TENANT, connect, transaction
 from foremend.errors import ConfigurationError
 from models import registry, signing
 from models.fitting import TrainingPlan
-from models.scoring.store import announce
 from models.slices import HeldOut
 from models.training import train
+from models.trials import store as trials
 from simulators.histories import histories as simulate
 from stack.fleet.world import STEP_S
 from stack.histories import as_history, failure_modes
 from stack.parallel import Workers, working
+from stack.promotion import put_in_force
+from stack.running import app_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,7 +91,7 @@ def database_of(settings: Settings) -> str:
     Raises:
         ConfigurationError: none is named.
     """
-    url = settings.database_url.get_secret_value()
+    url = settings.database_url.get_secret_value() or app_url(settings.data_dir)
     if not url:
         raise ConfigurationError("training needs FOREMEND_DATABASE_URL, to register the models")
     return url
@@ -124,7 +126,7 @@ class Placed:
     def __str__(self) -> str:
         if self.in_force:
             return "is in force: its family had none"
-        return f"is a shadow until `foremend models promote {self.version}`"
+        return f"is tried as a shadow until `foremend models promote {self.version}`"
 
 
 def admit(connection: Connection, record: Record) -> Placed:
@@ -135,16 +137,8 @@ def admit(connection: Connection, record: Record) -> Placed:
             put_in_force(connection, record)
             return Placed(in_force=True, version=record.version)
         shelf.put(record)
+        trials.begin(connection, record.version, record.cohort)
     return Placed(in_force=False, version=record.version)
-
-
-def put_in_force(connection: Connection, record: Record) -> None:
-    """Register a model, make it champion and log its adoption, all or nothing."""
-    shelf = registry.PostgresShelf(connection)
-    with transaction(connection, tenant=EVERY_TENANT):
-        shelf.put(record)
-        registry.promote(shelf, record.version)
-        announce(connection, kind="model", cohort=record.cohort, version=record.version)
 
 
 def sealed(
