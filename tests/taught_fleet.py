@@ -36,7 +36,7 @@ def channels() -> tuple[wire.Channel, ...]:
     return tuple(wire.Channel(unit="1", **channel) for channel in CHANNELS[1])
 
 
-def birth(name: str) -> Accepted:
+def birth(name: str, family: str = "toy") -> Accepted:
     """Give a device's birth."""
     message = wire.Birth(
         boot="b1",
@@ -44,7 +44,7 @@ def birth(name: str) -> Accepted:
         schema=wire.schema_hash(channels()),
         channels=channels(),
         components=tuple(wire.Component(instance=p, kind=p) for p in PARTS),
-        family="toy",
+        family=family,
         model="T1",
         timeline=TIMELINE,
     )
@@ -59,6 +59,22 @@ def put_fleet(connection: Connection, devices: int = 16, hours: int = 84) -> His
     for place, name in enumerate(told.devices):
         store.commit([_frames(told, place, name), *_events(told, place, name)], [], wall_ms())
     return told
+
+
+def telling(connection: Connection, *, since_h: int, until_h: int, devices: int) -> None:
+    """Let ingest store what devices say from one hour to another, in several commits."""
+    told = failing_fleet(devices, 84)
+    store = PostgresStore(connection)
+    if since_h == 0:
+        store.commit([birth(name) for name in told.devices], [], wall_ms())
+    for hour in range(since_h, until_h, 6):
+        stretch = told.known_at(START + (hour + 6) * HOUR).since(START + hour * HOUR + 1)
+        said_now = [
+            one
+            for place, name in enumerate(told.devices)
+            for one in (_frames(stretch, place, name, hour), *_events(stretch, place, name, hour))
+        ]
+        store.commit(said_now, [], wall_ms())
 
 
 def put_findings(connection: Connection, told: History, *, known_after_h: float = 1.0) -> None:
@@ -112,7 +128,7 @@ def put_finding(
     )  # fmt: skip
 
 
-def _frames(told: History, place: int, name: str) -> Accepted:
+def _frames(told: History, place: int, name: str, seq: int = 0) -> Accepted:
     mine = told.frames.device == place
     ts, values = told.frames.ts_ms[mine], told.frames.values[mine]
     frames = wire.Frames(
@@ -123,10 +139,12 @@ def _frames(told: History, place: int, name: str) -> Accepted:
         values=[[None if np.isnan(v) else v for v in column] for column in values.T.tolist()],
     )
     schema = wire.schema_hash(channels())
-    return said(name, wire.Up.DATA, wire.Data(boot="b1", seq=0, schema=schema, frames=frames))
+    return said(
+        name, wire.Up.DATA, wire.Data(boot="b1", seq=10 * seq, schema=schema, frames=frames)
+    )
 
 
-def _events(told: History, place: int, name: str) -> Sequence[Accepted]:
+def _events(told: History, place: int, name: str, seq: int = 0) -> Sequence[Accepted]:
     codes = [
         (int(ts), {"code": told.spec.codes[int(q)], "severity": "error"})
         for d, ts, q in zip(told.events.device, told.events.ts_ms, told.events.what, strict=True)
@@ -141,5 +159,5 @@ def _events(told: History, place: int, name: str) -> Sequence[Accepted]:
     ]
     return [
         said(name, wire.Up.EVENT, wire.Event(boot="b1", seq=i, ts_ms=ts, **fields))
-        for i, (ts, fields) in enumerate(sorted([*codes, *swaps], key=lambda e: e[0]), 1)
+        for i, (ts, fields) in enumerate(sorted([*codes, *swaps], key=lambda e: e[0]), 10 * seq + 1)
     ]

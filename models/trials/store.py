@@ -42,7 +42,6 @@ def begin(connection: Connection, version: str, cohort: str) -> None:
         for (other,) in connection.execute(_SQL["end_others"], asked).fetchall():
             _forget(connection, other)
         connection.execute(_SQL["begin"], asked)
-        connection.execute(_SQL["notify"])
 
 
 def end(connection: Connection, version: str, *, fault: str | None = None) -> None:
@@ -51,7 +50,6 @@ def end(connection: Connection, version: str, *, fault: str | None = None) -> No
         block = "end" if fault is None else "fail"
         connection.execute(_SQL[block], {"version": version, "fault": fault})
         _forget(connection, version)
-        connection.execute(_SQL["notify"])
 
 
 def running(connection: Connection) -> list[tuple[str, str]]:

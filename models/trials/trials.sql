@@ -26,9 +26,6 @@ DELETE FROM scoring_cursor WHERE consumer = %(consumer)s
 -- name: forget_snapshots
 DELETE FROM scoring_snapshot WHERE consumer = %(consumer)s
 
--- name: notify
-SELECT pg_notify('foremend_trial', '')
-
 -- name: seen
 SELECT d.timeline || '/' || d.name, (extract(epoch FROM s.since) * 1000)::int8, (extract(epoch FROM s.until) * 1000)::int8
 FROM shadow_seen s JOIN device d ON d.id = s.device_id
