@@ -13,16 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from foremend.clock import to_ms
-from foremend.db import Queries
-from foremend.errors import NotFound
 from foremend.values import PART_REPLACED
-from models.features import FeatureSpec, Rows
+from models.cohort import SQL, Cohort, Window, clock_of, families, read_cohort, terms
+from models.features import Rows
 from models.history import Frames, Marks
 from models.rows import RowMaker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from datetime import datetime
 
     from numpy.typing import NDArray
 
@@ -34,37 +32,6 @@ if TYPE_CHECKING:
 
 DEVICES_AT_ONCE: Final = 64
 FRAMES_AT_ONCE: Final = 20_000
-MOST_CODES: Final = 64
-"""Error codes that are told apart; rarer ones count as one."""
-_SQL: Final = Queries.load("models", "stored.sql")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """Which history: of one family on one timeline, in (since, until]."""
-
-    timeline: str
-    family: str
-    since: datetime
-    until: datetime
-    live: bool
-    """The timeline follows the wall's clock, so that arrival times can be held against `until`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cohort:
-    """The devices of a window and what they tell; `ids[n]` and `names[n]` in order of names."""
-
-    window: Window
-    ids: tuple[int, ...]
-    names: tuple[str, ...]
-    spec: FeatureSpec
-    columns: dict[int, Ints]
-    """Per list of channels, the place of each of the spec's channels; past its end where absent."""
-    gauges: dict[int, tuple[str, ...]]
-    """Per list of channels, those that measure health, in its order."""
-    channels: dict[int, tuple[str, ...]]
-    """Per list of channels, all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,51 +41,6 @@ class Told:
     rows: Rows
     replacements: Marks
     frames: int
-
-
-def families(connection: Connection, timeline: str) -> list[str]:
-    """Name the families that have devices on a timeline."""
-    return [name for (name,) in connection.execute(_SQL["families"], {"timeline": timeline})]
-
-
-def clock_of(connection: Connection, timeline: str) -> tuple[datetime, bool]:
-    """Give a timeline's present, and whether it is the wall's.
-
-    Raises:
-        NotFound: there is no such timeline, or nothing ever happened on it.
-    """
-    row = connection.execute(_SQL["now"], {"timeline": timeline}).fetchone()
-    if row is None or row[0] is None:
-        raise NotFound(f"nothing is known of a timeline {timeline!r}")
-    return row[0], row[1] == "live"
-
-
-def read_cohort(connection: Connection, window: Window) -> Cohort:
-    """Read which devices a window has, and what they tell.
-
-    Raises:
-        NotFound: there is no such device.
-    """
-    asked = {"timeline": window.timeline, "family": window.family}
-    found = connection.execute(_SQL["devices"], asked).fetchall()
-    if not found:
-        raise NotFound(f"there is no device of family {window.family!r} on {window.timeline!r}")
-    ids, names = zip(*found, strict=True)
-    schemas: dict[int, list[dict[str, Any]]] = dict(
-        connection.execute(_SQL["schemas"], {"devices": list(ids)}).fetchall()
-    )
-    parts = tuple(p for (p,) in connection.execute(_SQL["components"], {"devices": list(ids)}))
-    codes = connection.execute(_SQL["codes"], _terms(window, ids) | {"most": MOST_CODES})
-    spec = _spec(window.family, schemas, parts, sorted(code for (code,) in codes))
-    return Cohort(
-        window=window,
-        ids=ids,
-        names=names,
-        spec=spec,
-        columns={number: _places(spec, told) for number, told in schemas.items()},
-        gauges={number: _gauges(told) for number, told in schemas.items()},
-        channels={number: tuple(c["name"] for c in told) for number, told in schemas.items()},
-    )
 
 
 def read_rows(
@@ -155,24 +77,28 @@ def read_rows(
     )
 
 
-def read_frames(
-    connection: Connection, cohort: Cohort, some: Sequence[int]
-) -> Iterator[tuple[int, Frames]]:
-    """Give the frames of some devices as told, by list of channels; devices by their place."""
-    place = {cohort.ids[i]: i for i in some}
-    for batch in _batches(connection, cohort, list(place)):
-        for schema in sorted({row[2] for row in batch}):
-            mine = [row for row in batch if row[2] == schema]
-            yield schema, _frames(mine, place, np.array([row[4] for row in mine], np.float64))
+def read_recent(
+    connection: Connection, cohort: Cohort, device: int, most: int
+) -> dict[int, Frames]:
+    """Give a device's last frames as it told them, by list of channels; it is named by place."""
+    asked = terms(cohort.window, [cohort.ids[device]]) | {"most": most}
+    rows: list[FrameRow] = connection.execute(SQL["recent"], asked, binary=True).fetchall()
+    return {
+        schema: _frames(
+            mine, {cohort.ids[device]: device}, np.array([row[4] for row in mine], np.float64)
+        )
+        for schema in sorted({row[2] for row in rows})
+        if (mine := [row for row in rows if row[2] == schema])
+    }
 
 
 def _read_some(
     connection: Connection, cohort: Cohort, some: Sequence[int]
 ) -> tuple[Rows, Marks, int]:
     place = {cohort.ids[i]: i - some[0] for i in some}
-    asked = _terms(cohort.window, list(place))
-    events, replaced = _events(cohort, place, connection.execute(_SQL["events"], asked).fetchall())
-    installs = _parts(cohort, place, connection.execute(_SQL["installs"], asked).fetchall())
+    asked = terms(cohort.window, list(place))
+    events, replaced = _events(cohort, place, connection.execute(SQL["events"], asked).fetchall())
+    installs = _parts(cohort, place, connection.execute(SQL["installs"], asked).fetchall())
     maker = RowMaker(cohort.spec, len(place), installs)
     made: list[Rows] = []
     seen, before = 0, -(2**62)
@@ -203,10 +129,10 @@ def _batches(
     window = cohort.window
     last = None
     if window.live:
-        row = connection.execute(_SQL["last_batch"], {"wall": window.until}).fetchone()
+        row = connection.execute(SQL["last_batch"], {"wall": window.until}).fetchone()
         last = row[0] if row is not None and row[0] is not None else -1
     with connection.cursor(name="training_frames", binary=True) as cursor:
-        cursor.execute(_SQL["frames"], _terms(window, devices) | {"last_batch": last})
+        cursor.execute(SQL["frames"], terms(window, devices) | {"last_batch": last})
         while batch := cursor.fetchmany(FRAMES_AT_ONCE):
             yield batch
 
@@ -277,35 +203,14 @@ def _between(told: Marks, after_ms: int, upto_ms: int) -> Marks:
     return told.where((told.ts_ms > after_ms) & (told.ts_ms <= upto_ms))
 
 
-def _spec(
-    family: str, schemas: dict[int, list[dict[str, Any]]], parts: tuple[str, ...], codes: list[str]
-) -> FeatureSpec:
-    """Lay out the features: every channel that any device tells, the newest word on each."""
-    told = {c["name"]: c.get("component") for _, listed in sorted(schemas.items()) for c in listed}
-    places = {name: i for i, name in enumerate(parts)}
-    return FeatureSpec(
-        family=family,
-        channels=tuple(told),
-        components=parts,
-        codes=tuple(codes),
-        channel_component=tuple(places.get(part or "", -1) for part in told.values()),
-    )
-
-
-def _places(spec: FeatureSpec, told: list[dict[str, Any]]) -> Ints:
-    places = {c["name"]: i for i, c in enumerate(told)}
-    return np.array([places.get(name, len(told)) for name in spec.channels], dtype=np.int64)
-
-
-def _gauges(told: list[dict[str, Any]]) -> tuple[str, ...]:
-    return tuple(c["name"] for c in told if c.get("kind", "gauge") == "gauge")
-
-
-def _terms(window: Window, devices: Sequence[int]) -> dict[str, Any]:
-    return {
-        "devices": list(devices),
-        "since": window.since,
-        "until": window.until,
-        "wall": window.until if window.live else None,
-        "part_replaced": PART_REPLACED,
-    }
+__all__ = [
+    "Cohort",
+    "Told",
+    "Window",
+    "clock_of",
+    "families",
+    "marks",
+    "read_cohort",
+    "read_recent",
+    "read_rows",
+]

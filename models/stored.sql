@@ -35,6 +35,15 @@ WHERE device_id = ANY (%(devices)s) AND ts > %(since)s AND ts <= %(until)s
   AND (%(last_batch)s::int8 IS NULL OR batch_id <= %(last_batch)s)
 ORDER BY ts, device_id, boot_id, seq
 
+-- name: recent
+SELECT * FROM (
+    SELECT device_id, (extract(epoch FROM ts) * 1000)::int8 AS ts_ms, schema_id, phase, vals
+    FROM frame
+    WHERE device_id = ANY (%(devices)s) AND ts > %(since)s AND ts <= %(until)s
+    ORDER BY ts DESC
+    LIMIT %(most)s
+) last ORDER BY ts_ms
+
 -- name: events
 SELECT device_id, (extract(epoch FROM ts) * 1000)::int8, code, component
 FROM event

@@ -16,7 +16,7 @@ from models import signing, stored
 from models.fitting import TrainingPlan
 from models.history import NO_MARKS, Frames, History
 from models.training import TooFewFailures, train_rows
-from stack import findings
+from stack import day_one, findings
 from stack.parallel import Workers, working
 from stack.training import (
     RECALL_WEIGHT,
@@ -28,6 +28,7 @@ from stack.training import (
     database_of,
     reporter,
     sealed,
+    with_prior,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from foremend.settings import Settings
+    from models.priors import PriorSet
     from models.registry import Record
     from models.signing import SigningKey
     from models.stored import Cohort, Told, Window
@@ -70,6 +72,7 @@ class Lesson:
     cohort: Cohort
     told: Told
     known: Known
+    priors: PriorSet
 
     @property
     def history(self) -> History:
@@ -102,9 +105,9 @@ def train_stored(settings: Settings, ask: Ask) -> list[Record]:
     begun = time.monotonic()
     made: list[Record] = []
     for window in _windows(url, ask):
-        record = _learnt(url, window, ask, key, console)
+        record, prior = _learnt(url, window, ask, key, console)
         with connect(url, name="train") as connection:
-            placed = admit(connection, record)
+            placed = admit(connection, record, prior)
         console.print(f"model: {record.version} of {record.cohort} {placed}")
         made.append(record)
     console.print(
@@ -133,7 +136,9 @@ def _windows(url: str, ask: Ask) -> list[Window]:
     ]
 
 
-def _learnt(url: str, window: Window, ask: Ask, key: SigningKey, console: Console) -> Record:
+def _learnt(
+    url: str, window: Window, ask: Ask, key: SigningKey, console: Console
+) -> tuple[Record, Record | None]:
     with bars(console) as progress:
         lesson = read_lesson(url, window, ask, progress)
         plan = TrainingPlan(
@@ -146,7 +151,9 @@ def _learnt(url: str, window: Window, ask: Ask, key: SigningKey, console: Consol
         report = reporter(progress, f"training {window.family}")
         with working(ask.workers):
             trained = train_rows(lesson.told.rows, lesson.history, plan, progress=report)
-    return sealed(trained, key, _source(lesson), _lineage(url, lesson, ask))
+    prior = day_one.sealed(lesson.priors, window.family, _source(lesson), key)
+    lineage = _lineage(url, lesson, ask) | with_prior(prior)
+    return sealed(trained, key, _source(lesson), lineage), prior
 
 
 def read_lesson(url: str, window: Window, ask: Ask, progress: Progress) -> Lesson:
@@ -173,7 +180,9 @@ def read_lesson(url: str, window: Window, ask: Ask, progress: Progress) -> Lesso
             raise TooFewFailures(_too_few(window, have, ask.at_least))
         report = reporter(progress, f"reading {window.family}")
         told = stored.read_rows(connection, cohort, progress=report)
-    return Lesson(cohort=cohort, told=told, known=findings.known(found, told.replacements, **terms))
+        known = findings.known(found, told.replacements, **terms)
+        learnt = day_one.of_stored(connection, cohort, known.findings, known.replacements)
+    return Lesson(cohort=cohort, told=told, known=known, priors=learnt)
 
 
 def _too_few(window: Window, have: int, wanted: int) -> str:

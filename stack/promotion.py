@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -9,8 +10,9 @@ from psycopg.rows import dict_row
 
 from api import audit
 from foremend.db import EVERY_TENANT, transaction
-from foremend.errors import Conflict, ForemendError, Remedy
+from foremend.errors import Conflict, ForemendError, NotFound, Remedy
 from models import registry
+from models.priors import KIND as PRIOR
 from models.scoring.store import announce
 from models.trials import store as trials
 from models.trials.promotion import Action, Policy, decide_promotion
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from models.signing import Trusted
     from models.trials.promotion import Decision, Figures
 
-LOGGED_AS: Final = {"failure": "model", "prior": "prior"}
+LOGGED_AS: Final = {"failure": "model", PRIOR: "prior"}
 """Kinds of model that scoring follows, as the input log names them."""
 
 
@@ -45,12 +47,25 @@ class Asked:
 
 
 def put_in_force(connection: Connection, record: Record) -> None:
-    """Register a model, make it champion and log its adoption, all or nothing."""
+    """Register a model, make it champion and log its adoption, all or nothing.
+
+    The prior that was learnt beside it, if it is here, goes before it.
+    """
     shelf = registry.PostgresShelf(connection)
     with transaction(connection, tenant=EVERY_TENANT):
         shelf.put(record)
+        _bring_prior(connection, record)
         registry.promote(shelf, record.version)
         _log(connection, record)
+
+
+def _bring_prior(connection: Connection, record: Record) -> None:
+    shelf = registry.PostgresShelf(connection)
+    version = record.meta.get("prior")
+    if version is None or shelf.champion(PRIOR, record.cohort) == version:
+        return
+    with suppress(NotFound):  # a model that was imported without it goes on without it
+        _log(connection, registry.promote(shelf, version))
 
 
 def decided(connection: Connection, record: Record, asked: Asked) -> Decision:
@@ -71,9 +86,7 @@ def promote(connection: Connection, version: str, trusted: Trusted, asked: Asked
         SignatureRefused, LibraryMismatch: scoring could not load it.
         PromotionRefused: the gate says no, and nobody overruled it.
     """
-    shelf = registry.PostgresShelf(connection)
-    record = shelf.get(version)
-    registry.opened(record, trusted)
+    record = _verified(connection, version, trusted)
     if record.stage == "champion":
         raise Conflict(f"model {version} is in force already")
     decision = decided(connection, record, asked)
@@ -89,6 +102,17 @@ def promote(connection: Connection, version: str, trusted: Trusted, asked: Asked
     return decision
 
 
+def _verified(connection: Connection, version: str, trusted: Trusted) -> Record:
+    """Give a version that scoring can load, and whose prior it can load."""
+    shelf = registry.PostgresShelf(connection)
+    record = shelf.get(version)
+    registry.opened(record, trusted)
+    with suppress(NotFound):
+        if (prior := record.meta.get("prior")) is not None:
+            registry.opened(shelf.get(prior), trusted)
+    return record
+
+
 def roll_back(connection: Connection, kind: str, family: str, asked: Asked) -> Record:
     """Put back the version that the one in force replaced, in one step.
 
@@ -97,6 +121,7 @@ def roll_back(connection: Connection, kind: str, family: str, asked: Asked) -> R
     """
     with transaction(connection, tenant=EVERY_TENANT):
         record = registry.roll_back(registry.PostgresShelf(connection), kind, family)
+        _bring_prior(connection, record)
         _log(connection, record)
         _note(connection, asked, "model.rollback", record, None)
     return record

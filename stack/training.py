@@ -18,6 +18,7 @@ from models.slices import HeldOut
 from models.training import train
 from models.trials import store as trials
 from simulators.histories import histories as simulate
+from stack import day_one
 from stack.fleet.world import STEP_S
 from stack.histories import as_history, failure_modes
 from stack.parallel import Workers, working
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from foremend.db import Connection
     from foremend.settings import Settings
+    from models.history import History
     from models.registry import Record
     from models.signing import SigningKey
     from models.training import TrainedModel
@@ -73,10 +75,10 @@ def train_simulated(
     wanted = missing if only_missing else list(FAMILIES)
     begun = time.monotonic()
     course = Course(histories=histories, seed=seed, workers=workers)
-    for record in _trained(course, wanted, key, console):
+    for record, prior in _trained(course, wanted, key, console):
         # A connection of its own: training takes minutes, in which a database may come and go.
         with connect(url, name="train") as connection:
-            placed = admit(connection, record)
+            placed = admit(connection, record, prior)
         if not placed.in_force:
             console.print(f"model: {record.version} of {record.cohort} {placed}")
     console.print(
@@ -129,10 +131,15 @@ class Placed:
         return f"is tried as a shadow until `foremend models promote {self.version}`"
 
 
-def admit(connection: Connection, record: Record) -> Placed:
-    """Register a new model: in force where its family has none, else as a shadow to be tried."""
+def admit(connection: Connection, record: Record, prior: Record | None = None) -> Placed:
+    """Register a new model: in force where its family has none, else as a shadow to be tried.
+
+    The prior that was learnt beside it goes into force when it does.
+    """
     with transaction(connection, tenant=EVERY_TENANT):
         shelf = registry.PostgresShelf(connection)
+        if prior is not None:
+            shelf.put(prior)
         if shelf.champion(record.kind, record.cohort) in {None, record.version}:
             put_in_force(connection, record)
             return Placed(in_force=True, version=record.version)
@@ -161,7 +168,7 @@ def sealed(
 
 def _trained(
     course: Course, wanted: list[str], key: SigningKey, console: Console
-) -> Iterator[Record]:
+) -> Iterator[tuple[Record, Record | None]]:
     machines = round(course.histories * MACHINE_SHARE)
     with bars(console) as progress:
         for simulated in simulate(
@@ -172,10 +179,21 @@ def _trained(
             progress=reporter(progress, "simulating"),
         ):
             source = {"simulated": len(simulated.names), "seed": course.seed}
-            yield sealed(_train(simulated, course, progress), key, source)
+            history = as_history(simulated)
+            trained = _train(simulated, history, course, progress)
+            learnt = day_one.of_simulated(simulated, history)
+            prior = day_one.sealed(learnt, simulated.family, source, key)
+            yield sealed(trained, key, source, with_prior(prior)), prior
 
 
-def _train(simulated: Simulated, course: Course, progress: Progress) -> TrainedModel:
+def with_prior(prior: Record | None) -> dict[str, Any]:
+    """Say in a model's lineage which prior goes with it."""
+    return {} if prior is None else {"prior": prior.version}
+
+
+def _train(
+    simulated: Simulated, history: History, course: Course, progress: Progress
+) -> TrainedModel:
     plan = TrainingPlan(
         failure_modes=failure_modes(simulated),
         jobs=course.workers.jobs,
@@ -184,7 +202,7 @@ def _train(simulated: Simulated, course: Course, progress: Progress) -> TrainedM
     )
     report = reporter(progress, f"training {simulated.family}")
     with working(course.workers):
-        return train(as_history(simulated), plan, progress=report)
+        return train(history, plan, progress=report)
 
 
 def bars(console: Console) -> Progress:

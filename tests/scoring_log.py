@@ -11,9 +11,11 @@ import msgspec
 import numpy as np
 
 from foremend.values import PART_REPLACED
+from models import priors
 from models.features import FeatureSpec
 from models.fitting import TrainingPlan
 from models.history import NO_MARKS, Findings, Frames, History, Marks
+from models.priors import PriorSet
 from models.scoring.entries import Adoption, Batch, EventRow, FrameRows, Introduction, Outputs
 from models.training import train
 
@@ -162,8 +164,17 @@ def fleet(seed: int, frames: int) -> tuple[Device, ...]:
 
 
 def adoptions(partition: int, *versions: str) -> list[Adoption]:
-    """Give adoptions for the devices of the taught family."""
-    return [Adoption(partition=partition, kind="model", cohort="toy", version=v) for v in versions]
+    """Give adoptions for the devices of the taught family; `v1+p2` are a model and priors."""
+    return [
+        Adoption(
+            partition=partition,
+            kind="prior" if one.startswith("p") else "model",
+            cohort="toy",
+            version=one,
+        )
+        for version in versions
+        for one in version.split("+")
+    ]
 
 
 def cut_log(
@@ -257,13 +268,39 @@ def _frame_rows(placed: Sequence[tuple[int, int, Told]]) -> FrameRows:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Models by name, as the registry would give them."""
+    """Models and priors by name, as the registry would give them."""
 
     by_version: dict[str, FailureModel]
 
     def failure_model(self, version: str) -> FailureModel:
         """Give one."""
         return self.by_version[version]
+
+    def priors(self, version: str) -> PriorSet:
+        """Give `p1`, for every list of channels, or `p2`, for the first alone."""
+        return cohort_priors()[version]
+
+
+@cache
+def cohort_priors() -> dict[str, PriorSet]:
+    """Learn what devices of the taught family are like, once of all lists and once of one."""
+    learnt = {
+        (seed, schema): priors.learn(CHANNELS[schema], healthy_frames(seed, len(CHANNELS[schema])))
+        for seed, schema in ((1, 1), (1, 2), (1, 3), (2, 1))
+    }
+    return {
+        f"p{n}": PriorSet({p.digest: p for (seed, _), p in learnt.items() if p and seed == n})
+        for n in (1, 2)
+    }
+
+
+def healthy_frames(seed: int, width: int, devices: int = 6, hours: int = 30) -> Frames:
+    """Draw frames of devices to which nothing happens."""
+    rng = np.random.default_rng(seed)
+    steps = hours * HOUR // STEP
+    usual = 10.0 + rng.normal(size=(1, devices, 1))
+    values = usual + rng.normal(size=(steps, devices, width))
+    return Frames.of_grid(START + np.arange(steps) * STEP, np.full((steps, devices), 3), values)
 
 
 @cache

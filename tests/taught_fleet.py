@@ -77,6 +77,23 @@ def telling(connection: Connection, *, since_h: int, until_h: int, devices: int)
         store.commit(said_now, [], wall_ms())
 
 
+def says_hourly(name: str, *, hours: int, slower: float) -> Accepted:
+    """Give a device's first hours in four frames each; from the middle on its fan is slower."""
+    rng = np.random.default_rng(hours)
+    count = 4 * hours
+    values = rng.normal(10, 1, (count, len(CHANNELS[1])))
+    values[count // 2 :, 1] -= slower
+    frames = wire.Frames(
+        t0_ms=START,
+        offset_ms=(np.arange(count) * HOUR // 4).tolist(),
+        phase=[3] * count,
+        quality=[0] * count,
+        values=values.T.tolist(),
+    )
+    schema = wire.schema_hash(channels())
+    return said(name, wire.Up.DATA, wire.Data(boot="b1", seq=0, schema=schema, frames=frames))
+
+
 def put_findings(connection: Connection, told: History, *, known_after_h: float = 1.0) -> None:
     """Let a technician report, for each part that failed, in what condition it was found."""
     found = told.findings

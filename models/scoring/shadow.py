@@ -13,6 +13,7 @@ import numpy as np
 
 from foremend.clock import to_datetime
 from foremend.db import EVERY_TENANT, Queries, transaction
+from models.scoring.engine import SHARED, SHARED_PRIORS
 from models.scoring.entries import Adoption, Batch, Introduction
 from models.scoring.store import ScoringStore, Stretch, prediction_row
 from models.scoring.turns import chosen_rows
@@ -92,7 +93,7 @@ class ShadowStore(ScoringStore):
         """Give the stored states; whoever restores them follows the challenger from there on."""
         states = super().load_snapshots()
         subjects = {subject for mine in states.values() for subject in mine}
-        self._view.devices = {int(subject) for subject in subjects - {"partition"}}
+        self._view.devices = {int(subject) for subject in subjects - {SHARED, SHARED_PRIORS}}
         self._begun = False
         return states
 

@@ -15,7 +15,7 @@ WITH cursors AS (
 INSERT INTO scoring_snapshot (consumer, partition, subject, state)
 SELECT %(consumer)s, partition, subject, state FROM scoring_snapshot
 WHERE consumer = 'live'
-  AND (subject = 'partition' OR subject IN (SELECT id::text FROM device WHERE family = %(cohort)s))
+  AND (subject IN ('partition', 'priors') OR subject IN (SELECT id::text FROM device WHERE family = %(cohort)s))
 
 -- Partitions that live scoring had not begun either.
 -- name: put_cursors
