@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from foremend.db import EVERY_TENANT, connect, transaction
 from foremend.errors import ConfigurationError
-from models import registry, signing
+from models import proposals, registry, signing
 from models.fitting import TrainingPlan
 from models.slices import HeldOut
 from models.training import train
@@ -140,6 +140,7 @@ def admit(connection: Connection, record: Record, prior: Record | None = None) -
         shelf = registry.PostgresShelf(connection)
         if prior is not None:
             shelf.put(prior)
+        proposals.settle(connection, record.cohort, by=record.version)
         if shelf.champion(record.kind, record.cohort) in {None, record.version}:
             put_in_force(connection, record)
             return Placed(in_force=True, version=record.version)

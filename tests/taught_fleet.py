@@ -61,6 +61,12 @@ def put_fleet(connection: Connection, devices: int = 16, hours: int = 84) -> His
     return told
 
 
+def birth_of_fleet(connection: Connection, devices: int) -> None:
+    """Let devices be born that say nothing yet."""
+    names = failing_fleet(devices, 84).devices
+    PostgresStore(connection).commit([birth(name) for name in names], [], wall_ms())
+
+
 def telling(connection: Connection, *, since_h: int, until_h: int, devices: int) -> None:
     """Let ingest store what devices say from one hour to another, in several commits."""
     told = failing_fleet(devices, 84)

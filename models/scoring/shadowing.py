@@ -1,7 +1,11 @@
-"""The shadow process: scores every challenger on trial; live scoring never waits for it."""
+"""The shadow process: scores every challenger on trial, and looks whether families drift.
+
+Live scoring never waits for it.
+"""
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -10,6 +14,7 @@ from foremend import ready
 from foremend.db import connect
 from foremend.errors import ConfigurationError, ForemendError, Remedy
 from foremend.log import get_logger
+from models import proposals
 from models.scoring.engine import Engine
 from models.scoring.service import Follower
 from models.scoring.shadow import ShadowStore
@@ -17,6 +22,7 @@ from models.trials import store as trials
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
 
     from foremend.db import Connection
     from foremend.settings import Settings
@@ -24,6 +30,8 @@ if TYPE_CHECKING:
 
 WAIT_S: Final = 2.0
 """Between looks at which challengers there are, while there is nothing to score."""
+LOOK_S: Final = 60.0
+"""Between looks at whether a family has drifted: drift takes days."""
 STEPS: Final = 50
 """Stretches of one challenger before the next has its turn."""
 
@@ -58,6 +66,23 @@ class Challenger:
             if not self.follower.step():
                 return done > 0
         return True
+
+
+@dataclass(slots=True)
+class DriftLook:
+    """Looks at families now and then, and proposes; it never trains."""
+
+    control: Connection
+    clock: Callable[[], float] = time.monotonic
+    _looked_at: float = field(default=float("-inf"))
+
+    def turn(self) -> None:
+        """Look, if it is time."""
+        if self.clock() - self._looked_at < LOOK_S:
+            return
+        for sign in proposals.look(self.control):
+            _log.warning("a family has drifted: learning anew is proposed", sign=str(sign))
+        self._looked_at = self.clock()
 
 
 @dataclass(slots=True)
@@ -108,7 +133,7 @@ class Shadows:
 
 
 def run(settings: Settings, models: Models, stop: threading.Event) -> None:
-    """Score challengers until `stop`.
+    """Score challengers and look for drift until `stop`.
 
     Raises:
         ConfigurationError: no database is named.
@@ -117,9 +142,10 @@ def run(settings: Settings, models: Models, stop: threading.Event) -> None:
     if not url:
         raise ConfigurationError("shadow scoring needs FOREMEND_DATABASE_URL")
     with connect(url, name="shadow") as control:
-        shadows = Shadows(url, models, control)
+        shadows, drift = Shadows(url, models, control), DriftLook(control)
         ready.announce()
         while not stop.is_set():
+            drift.turn()
             if not shadows.turn():
                 stop.wait(WAIT_S)
         shadows.close()

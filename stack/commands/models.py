@@ -38,13 +38,17 @@ MinFindings = Annotated[int, typer.Option(min=1, help="failures that a trial mus
 @models.command(name="list")
 def list_versions(*, as_json: JsonOption = False) -> None:
     """List versions: those in force, shadows, then the retired."""
+    from models import proposals
     from stack import model_sheets
 
-    found = _versions(settings_of("models"))
+    with _database() as (link, told):
+        found, drifted = _versions(told), proposals.listed(link)
     if as_json:
         typer.echo(json.dumps([one.model_dump(mode="json") for one in found]))
         return
     _print(model_sheets.listing(found))
+    for proposal in drifted:
+        typer.echo(f"proposed: {proposal}")
 
 
 @models.command()
@@ -145,6 +149,20 @@ def rollback(
         asked = promotion.Asked(tenant=tenant or told.tenant, why=why, policy=Policy())
         record = promotion.roll_back(link, kind, family, asked)
     typer.echo(f"model {record.version} of {family} is in force again")
+
+
+@models.command()
+def decline(
+    family: Annotated[str, typer.Argument(help="whose proposals to learn anew are declined")],
+    *,
+    why: Annotated[str, typer.Option(help="for whoever reads the list of proposals")],
+) -> None:
+    """Leave a family's model as it is although drift was found; later drift is proposed again."""
+    from models import proposals
+
+    with _database() as (link, _):
+        proposals.settle(link, family, by=f"declined: {why}")
+    typer.echo(f"proposals for {family} are declined")
 
 
 @models.command(name="export")
