@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from foremend.settings import Settings
-    from models.priors import PriorSet
+    from models.priors import Learnt
     from models.registry import Record
     from models.signing import SigningKey
     from models.stored import Cohort, Told, Window
@@ -72,7 +72,7 @@ class Lesson:
     cohort: Cohort
     told: Told
     known: Known
-    priors: PriorSet
+    priors: list[Learnt]
 
     @property
     def history(self) -> History:

@@ -22,6 +22,7 @@ from models.training import train
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from models.anomaly import CohortPrior
     from models.failure import FailureModel
     from models.scoring.engine import Engine
     from models.scoring.entries import Entry
@@ -288,17 +289,20 @@ def cohort_priors() -> dict[str, PriorSet]:
         (seed, schema): priors.learn(CHANNELS[schema], healthy_frames(seed, len(CHANNELS[schema])))
         for seed, schema in ((1, 1), (1, 2), (1, 3), (2, 1))
     }
-    return {
-        f"p{n}": PriorSet({p.digest: p for (seed, _), p in learnt.items() if p and seed == n})
-        for n in (1, 2)
-    }
+    sets: dict[str, dict[bytes, CohortPrior]] = {"p1": {}, "p2": {}}
+    for (seed, _), one in learnt.items():
+        assert one is not None
+        sets[f"p{seed}"][one.prior.digest] = one.prior
+    return {name: PriorSet(kept) for name, kept in sets.items()}
 
 
-def healthy_frames(seed: int, width: int, devices: int = 6, hours: int = 30) -> Frames:
+def healthy_frames(
+    seed: int, width: int, devices: int = 6, hours: int = 30, apart: float = 1.0
+) -> Frames:
     """Draw frames of devices to which nothing happens."""
     rng = np.random.default_rng(seed)
     steps = hours * HOUR // STEP
-    usual = 10.0 + rng.normal(size=(1, devices, 1))
+    usual = 10.0 + apart * rng.normal(size=(1, devices, 1))
     values = usual + rng.normal(size=(steps, devices, width))
     return Frames.of_grid(START + np.arange(steps) * STEP, np.full((steps, devices), 3), values)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from models import priors
 from models.history import Findings, Frames, Marks
-from models.priors import PriorSet, WrongPriors, spec_of
+from models.priors import PriorSet, Verdict, Worth, WrongPriors, spec_of
 from tests.scoring_log import CHANNELS, HOUR, START, cohort_priors, healthy_frames
 
 
@@ -57,4 +59,50 @@ def test_devices_are_chosen_evenly_and_all_where_they_are_few() -> None:
 def test_a_few_devices_do_not_tell_how_devices_differ() -> None:
     channels = CHANNELS[1]
     assert priors.learn(channels, healthy_frames(1, 3, devices=priors.FEWEST - 1)) is None
-    assert priors.learn(channels, healthy_frames(1, 3, devices=priors.FEWEST)) is not None
+    few = priors.learn(channels, healthy_frames(1, 3, devices=priors.FEWEST))
+    assert few is not None
+    assert (few.worth, few.verdict) == (None, Verdict.UNTRIED)
+
+
+def test_a_prior_of_alike_devices_lets_others_be_judged_sooner_without_more_alarms() -> None:
+    told = priors.learn(CHANNELS[1], healthy_frames(1, 3, devices=12, hours=60, apart=0.2))
+    assert told is not None
+    assert told.verdict is Verdict.BETTER, told.worth
+    assert told.worth is not None
+    assert told.worth.known > 0.95
+    assert told.worth.known_without < 0.9
+
+
+def test_a_prior_of_devices_that_are_unlike_the_others_is_not_used() -> None:
+    """Every third device lives at another level than those that the prior is learnt from."""
+    frames = healthy_frames(1, 3, devices=12, hours=60)
+    away = frames.values + 40.0 * (frames.device % 3 == 0)[:, None]
+    told = priors.learn(CHANNELS[1], replace(frames, values=away))
+    assert told is not None
+    assert told.worth is not None
+    assert told.worth.anomalous > 2 * told.worth.anomalous_without
+    assert told.verdict in {Verdict.MORE_ALARMS, Verdict.MORE_UNREST}
+
+
+@pytest.mark.parametrize(
+    ("alarms", "anomalous", "verdict"),
+    [
+        ((0.9, 0.0), (0.04, 0.0), Verdict.BETTER),
+        ((1.2, 0.0), (0.0, 0.0), Verdict.MORE_ALARMS),
+        ((5.4, 5.0), (0.3, 0.27), Verdict.BETTER),
+        ((5.4, 5.0), (0.6, 0.27), Verdict.MORE_UNREST),
+    ],
+)
+def test_a_prior_may_use_up_what_is_allowed_or_bring_little_more(
+    alarms, anomalous, verdict
+) -> None:
+    worth = Worth(
+        alarms=alarms[0],
+        alarms_without=alarms[1],
+        anomalous=anomalous[0],
+        anomalous_without=anomalous[1],
+        known=1.0,
+        known_without=0.8,
+    )
+    assert priors.decide(worth) is verdict
+    assert priors.decide(None) is Verdict.UNTRIED
