@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.features import FeatureSpec, FeatureState, Rows
 from models.features.spec import HOUR_MS
+from models.rows import rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from numpy.typing import ArrayLike, NDArray
+
+    from models.features import FeatureSpec
 
     Ints = NDArray[np.int64]
 
@@ -202,52 +202,6 @@ class History:
             findings=self.findings.where(self.findings.known_ms <= now_ms),
             until_ms=min(self.until_ms, now_ms),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Feed:
-    take: Callable[[Ints], Rows]
-    ts_ms: Ints
-
-
-def rows_of(history: History) -> Rows:
-    """Return the feature rows of a history, boundary by boundary, as the online state makes them.
-
-    At one instant frames go first, then events, then replacements.
-    """
-    state = FeatureState(history.spec, devices=len(history.devices))
-    h = history
-    state.observe_installs(h.installs.device, h.installs.what, h.installs.ts_ms)
-    f = h.frames
-    feeds = (
-        _Feed(
-            lambda i: state.observe_frames(f.device[i], f.ts_ms[i], f.phase[i], f.values[i]),
-            f.ts_ms,
-        ),
-        _Feed(_taker(h.events, state.observe_events), h.events.ts_ms),
-        _Feed(_taker(h.replacements, state.observe_replacements), h.replacements.ts_ms),
-    )
-    due = [feed.take(i) for feed, i in _in_order(feeds)]
-    every = np.arange(len(h.devices))
-    last = h.until_ms - h.until_ms % h.spec.step_ms
-    due.append(state.advance(every, last + 1))
-    return Rows.joined([d for d in due if len(d)], h.spec.width)
-
-
-def _taker(marks: Marks, observe: Callable[[Ints, Ints, Ints], Rows]) -> Callable[[Ints], Rows]:
-    return lambda i: observe(marks.device[i], marks.ts_ms[i], marks.what[i])
-
-
-def _in_order(feeds: tuple[_Feed, ...]) -> Iterator[tuple[_Feed, Ints]]:
-    """Yield runs of one feed's entries, all feeds merged by time; ties go in order of feeds."""
-    ts = np.concatenate([f.ts_ms for f in feeds])
-    which = np.repeat(np.arange(len(feeds)), [len(f.ts_ms) for f in feeds])
-    entry = np.concatenate([np.arange(len(f.ts_ms)) for f in feeds])
-    order = np.argsort(ts, kind="stable")
-    which, entry = which[order], entry[order]
-    cuts = np.flatnonzero(np.diff(which)) + 1
-    for run, kind in zip(np.split(entry, cuts), which[np.r_[0, cuts]], strict=True):
-        yield feeds[kind], run
 
 
 __all__ = [

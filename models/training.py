@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from foremend.errors import ForemendError
 from models import hazard, slices, thresholds
@@ -66,7 +67,10 @@ def train_rows(
 ) -> TrainedModel:
     """Return the model taught by rows already made of this history."""
     if len(history.failures) < plan.min_failures:
-        raise TooFewFailures
+        raise TooFewFailures(
+            f"{len(history.failures)} failures of {history.spec.family} are labelled, and "
+            f"{plan.min_failures} are wanted: collect more findings first"
+        )
     parts = _parts(rows, history, plan)
     fitted = _fitted(rows, history, parts, plan, progress)
     late = [
@@ -117,13 +121,20 @@ def _fitted(
     everything = np.ones(len(rows), dtype=bool)
     asked = [(part.fit, part.until_ms) for part in parts] + [(everything, history.until_ms)]
     work = [
-        joblib.delayed(fit)(rows.where(kept), history.told_by(until), plan) for kept, until in asked
+        joblib.delayed(_fit)(rows.where(kept), history.told_by(until), plan)
+        for kept, until in asked
     ]
     fitted: list[Fitted] = []
     for done in joblib.Parallel(n_jobs=plan.jobs, return_as="generator")(work):
         fitted.append(done)
         progress("fit", len(fitted), len(work))
     return fitted
+
+
+def _fit(rows: Rows, history: History, plan: TrainingPlan) -> Fitted:
+    """Fit on one thread: with more, a linear solver's last bits depend on their number."""
+    with threadpool_limits(limits=1):
+        return fit(rows, history, plan)
 
 
 def _judging(

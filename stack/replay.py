@@ -26,11 +26,12 @@ from stack import site
 from stack.embedded.broker import EmbeddedBroker
 from stack.embedded.datadir import open_data_dir
 from stack.embedded.postgres import EmbeddedPostgres
+from stack.promotion import put_in_force
 from stack.recording import Player
 from stack.services import foremend_service, servers, service_environment
 from stack.story import SQL as STORY
 from stack.supervise import Supervisor
-from stack.training import put_in_force, sealed
+from stack.training import sealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -63,7 +63,11 @@ def foremend_command(argv: tuple[str, ...], told: Mapping[str, str]) -> Command:
 
 
 def foremend_service(
-    name: str, told: Mapping[str, str], *argv: str, ready: Callable[[], bool] | None = None
+    name: str,
+    told: Mapping[str, str],
+    *argv: str,
+    ready: Callable[[], bool] | None = None,
+    vital: bool = True,
 ) -> Service:
     """Describe `foremend NAME ARGV` as a process to keep running.
 
@@ -81,7 +85,7 @@ def foremend_service(
         command=lambda: foremend_command((name, *argv), {**told, VARIABLE: str(file)}),
         ready=serves,
         prepare=lambda: file.unlink(missing_ok=True),
-        terms=Terms(patience=PATIENCE_S, needs=SERVERS),
+        terms=Terms(vital=vital, patience=PATIENCE_S, needs=SERVERS),
     )
 
 

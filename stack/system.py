@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     Link = psycopg.Connection[dict[str, Any]]
 
 TIMELINE: Final = "sim:demo"
-SERVICES: Final = ("gate", "ingest", "scoring", "alerting", "field-service", "upkeep")
+SERVICES: Final = ("gate", "ingest", "scoring", "shadow", "alerting", "field-service", "upkeep")
+SPARED: Final = frozenset({"shadow"})
+"""Without these all goes on as it does with them."""
 API: Final = "api"
 FLEET: Final = "simulate"
 NEWS_EVERY_S: Final = 0.5
@@ -88,7 +90,7 @@ class System:
         if self.course.histories:
             self._train(told)
         url = f"http://127.0.0.1:{self.api_port}"
-        services = [foremend_service(name, told) for name in SERVICES]
+        services = [foremend_service(name, told, vital=name not in SPARED) for name in SERVICES]
         api = foremend_service(API, told, ready=lambda: answers(f"{url}/readyz"))
         supervisor.start([*services, api])
         self.tell(f"console: {url}/")

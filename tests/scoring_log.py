@@ -11,15 +11,18 @@ import msgspec
 import numpy as np
 
 from foremend.values import PART_REPLACED
+from models import priors
 from models.features import FeatureSpec
 from models.fitting import TrainingPlan
 from models.history import NO_MARKS, Findings, Frames, History, Marks
+from models.priors import PriorSet
 from models.scoring.entries import Adoption, Batch, EventRow, FrameRows, Introduction, Outputs
 from models.training import train
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from models.anomaly import CohortPrior
     from models.failure import FailureModel
     from models.scoring.engine import Engine
     from models.scoring.entries import Entry
@@ -162,8 +165,17 @@ def fleet(seed: int, frames: int) -> tuple[Device, ...]:
 
 
 def adoptions(partition: int, *versions: str) -> list[Adoption]:
-    """Give adoptions for the devices of the taught family."""
-    return [Adoption(partition=partition, kind="model", cohort="toy", version=v) for v in versions]
+    """Give adoptions for the devices of the taught family; `v1+p2` are a model and priors."""
+    return [
+        Adoption(
+            partition=partition,
+            kind="prior" if one.startswith("p") else "model",
+            cohort="toy",
+            version=one,
+        )
+        for version in versions
+        for one in version.split("+")
+    ]
 
 
 def cut_log(
@@ -257,13 +269,42 @@ def _frame_rows(placed: Sequence[tuple[int, int, Told]]) -> FrameRows:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Models by name, as the registry would give them."""
+    """Models and priors by name, as the registry would give them."""
 
     by_version: dict[str, FailureModel]
 
     def failure_model(self, version: str) -> FailureModel:
         """Give one."""
         return self.by_version[version]
+
+    def priors(self, version: str) -> PriorSet:
+        """Give `p1`, for every list of channels, or `p2`, for the first alone."""
+        return cohort_priors()[version]
+
+
+@cache
+def cohort_priors() -> dict[str, PriorSet]:
+    """Learn what devices of the taught family are like, once of all lists and once of one."""
+    learnt = {
+        (seed, schema): priors.learn(CHANNELS[schema], healthy_frames(seed, len(CHANNELS[schema])))
+        for seed, schema in ((1, 1), (1, 2), (1, 3), (2, 1))
+    }
+    sets: dict[str, dict[bytes, CohortPrior]] = {"p1": {}, "p2": {}}
+    for (seed, _), one in learnt.items():
+        assert one is not None
+        sets[f"p{seed}"][one.prior.digest] = one.prior
+    return {name: PriorSet(kept) for name, kept in sets.items()}
+
+
+def healthy_frames(
+    seed: int, width: int, devices: int = 6, hours: int = 30, apart: float = 1.0
+) -> Frames:
+    """Draw frames of devices to which nothing happens."""
+    rng = np.random.default_rng(seed)
+    steps = hours * HOUR // STEP
+    usual = 10.0 + apart * rng.normal(size=(1, devices, 1))
+    values = usual + rng.normal(size=(steps, devices, width))
+    return Frames.of_grid(START + np.arange(steps) * STEP, np.full((steps, devices), 3), values)
 
 
 @cache
@@ -272,14 +313,14 @@ def models() -> Known:
 
     `v1` and `v2` differ by threshold, `v3` follows another layout of features.
     """
-    model = train(_history(), TrainingPlan(horizons_h=(6.0, 24.0), jobs=1)).model
+    model = train(failing_fleet(), TrainingPlan(horizons_h=(6.0, 24.0), jobs=1)).model
     wary = replace(model, thresholds=(0.02,) * len(PARTS))
     bold = replace(model, thresholds=(0.1,) * len(PARTS))
     other = replace(model, spec=replace(model.spec, step_ms=2 * HOUR))
     return Known({"v1": wary, "v2": bold, "v3": replace(other, thresholds=(0.02,) * len(PARTS))})
 
 
-def _history(devices: int = 10, hours: int = 60) -> History:
+def failing_fleet(devices: int = 10, hours: int = 60) -> History:
     """Draw a history in which fans slow down, say E1, and fail."""
     rng = np.random.default_rng(5)
     fails = 30 + np.arange(devices) * 3
@@ -291,7 +332,7 @@ def _history(devices: int = 10, hours: int = 60) -> History:
     failed = Marks.of(who, when, who % 2)
     return History(
         spec=SPEC,
-        devices=tuple(f"unit-{i}" for i in range(devices)),
+        devices=tuple(f"unit-{i:02d}" for i in range(devices)),
         frames=Frames.of_grid(at, np.full((hours, devices), 3), x),
         events=Marks.of(who, when - 3 * HOUR, np.zeros(devices)),
         replacements=failed,

@@ -106,16 +106,18 @@ class FleetScorer:
             state.last_alarm[slot] = ts_ms
         refresh(state, self._priors, np.array([slot]))
 
-    def adopt(self, prior: CohortPrior, slots: npt.ArrayLike | None = None) -> None:
-        """Use a prior from here on: for these slots, or for all devices present and to come.
+    def adopt(self, prior: CohortPrior | None, slots: npt.ArrayLike | None = None) -> None:
+        """Use a prior, or None, from here on: for these slots, or for all, also those to come.
 
         Raises PriorRefused for a prior of another specification.
         """
-        self.know(prior)
+        version = NO_PRIOR if prior is None else prior.version
+        if prior is not None:
+            self.know(prior)
         if slots is None:
-            self._newest = prior.version
+            self._newest = version
             slots = np.arange(self.state.used)
-        self._use(prior.version, np.asarray(slots, dtype=np.int64))
+        self._use(version, np.asarray(slots, dtype=np.int64))
 
     def know(self, prior: CohortPrior) -> None:
         """Make a prior known, so that snapshots of devices that use it can be restored."""

@@ -25,9 +25,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.failure import FailureModel
+    from models.priors import PriorSet
     from models.scoring.entries import Entry, EventRow
 
     Ints = NDArray[np.int64]
+
+
+SHARED, SHARED_PRIORS = "partition", "priors"
+"""Subjects of a snapshot beside the devices: versions of models and of priors, by cohort."""
 
 
 class Models(Protocol):
@@ -35,6 +40,9 @@ class Models(Protocol):
 
     def failure_model(self, version: str) -> FailureModel:
         """Load one; raises where its signature or its libraries do not fit."""
+
+    def priors(self, version: str) -> PriorSet:
+        """Load a family's priors; likewise."""
 
 
 class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +72,8 @@ class Engine:
     _devices: dict[int, _Device] = field(default_factory=dict)
     _versions: dict[tuple[int, str], str] = field(default_factory=dict)
     """Per partition and cohort, the model version in force."""
+    _priors: dict[tuple[int, str], str] = field(default_factory=dict)
+    """Likewise the version of its priors."""
 
     def take(self, entries: Iterable[Entry]) -> Outputs:
         """Score entries, each partition's in log order; gives everything that follows."""
@@ -88,8 +98,9 @@ class Engine:
 
     def snapshot(self, partition: int) -> dict[str, bytes]:
         """Give the state of one partition: its devices by id, and what they share."""
-        shared = {cohort: v for (p, cohort), v in self._versions.items() if p == partition}
-        states = {"partition": msgspec.msgpack.encode(shared, order="sorted")}
+        states = {SHARED: _of_partition(self._versions, partition)}
+        if any(p == partition for p, _ in self._priors):
+            states[SHARED_PRIORS] = _of_partition(self._priors, partition)
         for name, device in self._devices.items():
             if device.partition == partition:
                 states[str(name)] = msgspec.msgpack.encode(self._state_of(name, device))
@@ -97,9 +108,10 @@ class Engine:
 
     def restore(self, partition: int, states: dict[str, bytes]) -> None:
         """Put the state of one partition back, in a fresh engine."""
-        shared = msgspec.msgpack.decode(states.get("partition", b"\x80"), type=dict[str, str])
-        self._versions |= {(partition, cohort): version for cohort, version in shared.items()}
-        for subject in sorted(states.keys() - {"partition"}, key=int):
+        for subject, kept in ((SHARED, self._versions), (SHARED_PRIORS, self._priors)):
+            told = msgspec.msgpack.decode(states.get(subject, b"\x80"), type=dict[str, str])
+            kept |= {(partition, cohort): version for cohort, version in told.items()}
+        for subject in sorted(states.keys() - {SHARED, SHARED_PRIORS}, key=int):
             state = msgspec.msgpack.decode(states[subject], type=DeviceState)
             self._introduce(Introduction(partition=partition, payload=state.introduction))
             device = self._devices[int(subject)]
@@ -128,17 +140,24 @@ class Engine:
         lane.seat(name)
         device = _Device(entry.partition, told, lane, known.prognosis if known else None)
         self._devices[name] = device
+        lane.adopt(name, self._priors_of(device))
         self._follow(name, device)
         if device.prognosis is not None:
             device.prognosis.installed(name, told["components"])
 
     def _adopt(self, entry: Adoption) -> None:
-        if entry.kind != "model":
+        known = {"model": self._versions, "prior": self._priors}.get(entry.kind)
+        if known is None:
             return
-        self._versions[entry.partition, entry.cohort] = entry.version
+        known[entry.partition, entry.cohort] = entry.version
         for name, device in self._devices.items():
             if (device.partition, device.introduction["family"]) == (entry.partition, entry.cohort):
                 self._follow(name, device)
+                device.lane.adopt(name, self._priors_of(device))
+
+    def _priors_of(self, device: _Device) -> PriorSet | None:
+        version = self._priors.get((device.partition, device.introduction["family"]))
+        return None if version is None else self.models.priors(version)
 
     def _follow(self, name: int, device: _Device) -> None:
         """Move a device to the version in force; it takes along what the new layout can read."""
@@ -205,6 +224,11 @@ class Engine:
             device.introduction = told
         if device.prognosis is not None:
             device.prognosis.event(event, out)
+
+
+def _of_partition(kept: dict[tuple[int, str], str], partition: int) -> bytes:
+    mine = {cohort: version for (p, cohort), version in kept.items() if p == partition}
+    return msgspec.msgpack.encode(mine, order="sorted")
 
 
 def _carry_over(prognosis: Prognosis, name: int, before: PrognosisState | None) -> None:

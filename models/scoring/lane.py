@@ -12,6 +12,7 @@ from models.anomaly import FleetScorer, ScorerSpec
 from models.detectors import SecondOpinion
 from models.digest import Digests
 from models.drift import DriftKind, DriftWatch
+from models.priors import scored_columns
 from models.scoring.entries import Anomaly, Health
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from models.anomaly import Scores
     from models.digest import Digest
+    from models.priors import PriorSet
     from models.scoring.entries import FrameRows, Outputs
 
     Ints = NDArray[np.int64]
@@ -70,11 +72,10 @@ class Lane:
     @classmethod
     def of_channels(cls, channels: Sequence[dict[str, Any]]) -> Lane:
         """Make the lane that a birth's channels ask for."""
-        gauges = [i for i, c in enumerate(channels) if c.get("kind", "gauge") == "gauge"]
         return cls(
             channels=tuple(c["name"] for c in channels),
             components=tuple(c.get("component") for c in channels),
-            scored=tuple(gauges or range(len(channels))),
+            scored=scored_columns(channels),
         )
 
     @property
@@ -91,16 +92,32 @@ class Lane:
             )
         return slot
 
+    def adopt(self, device: int, priors: PriorSet | None) -> None:
+        """Let a device begin from what its family is like, as far as it has not learnt it itself.
+
+        Nothing happens where it does so already.
+        """
+        slot = self.scorer.slot(device)
+        prior = None if priors is None else priors.of(self.scorer.spec)
+        if int(self.scorer.state.prior[slot]) != (0 if prior is None else prior.version):
+            self.scorer.adopt(prior, [slot])
+
     def score(self, rows: FrameRows, out: Outputs) -> NDArray[np.float64]:
         """Score frames, tell what follows, and give each frame's score; [n]."""
         slots = np.array([self.scorer.slot(int(d)) for d in rows.device], dtype=np.int64)
         values = rows.values[:, self.scored]
         scores = self.scorer.score(slots, rows.ts_ms, rows.phase, values, rows.quality)
+        told: list[tuple[int, int, Anomaly]] = []
         for digest in self._digests.add(
             slots, rows.ts_ms, scores.deviation, scores.score, scores.known
         ):
-            self._judge(digest, self._anomalous_before(digest, slots, rows.ts_ms, scores), out)
-        self._tell_changes(slots, rows, values, scores, out)
+            anomalous = self._anomalous_before(digest, slots, rows.ts_ms, scores)
+            drift = self._judge(digest, anomalous, out)
+            if drift is not None:
+                told.append((self._closing_row(digest, slots, rows.ts_ms, scores), 0, drift))
+        told += self._changes(slots, rows, values, scores)
+        # In the order of the rows that brought them about, wherever a batch was cut.
+        out.anomalies += [anomaly for *_, anomaly in sorted(told, key=lambda one: one[:2])]
         return np.where(scores.known, scores.score, np.nan)
 
     def replaced(self, device: int, component: str, ts_ms: int) -> None:
@@ -144,13 +161,18 @@ class Lane:
 
     def _anomalous_before(self, digest: Digest, slots: Ints, ts_ms: Ints, scores: Scores) -> bool:
         """Tell the state before the frame that completed the digest, wherever a batch was cut."""
-        mine = np.flatnonzero(slots == digest.slot)
-        closing = int((scores.known[mine] & (ts_ms[mine] >= digest.until_ms)).argmax())
-        if closing:
-            return bool(scores.anomalous[mine[closing - 1]])
+        closing = self._closing_row(digest, slots, ts_ms, scores)
+        earlier = np.flatnonzero(slots[:closing] == digest.slot)
+        if len(earlier):
+            return bool(scores.anomalous[earlier[-1]])
         return self._seats[digest.slot].anomalous
 
-    def _judge(self, digest: Digest, anomalous: bool, out: Outputs) -> None:
+    def _closing_row(self, digest: Digest, slots: Ints, ts_ms: Ints, scores: Scores) -> int:
+        """Give the row of the frame that completed the digest."""
+        mine = np.flatnonzero(slots == digest.slot)
+        return int(mine[(scores.known[mine] & (ts_ms[mine] >= digest.until_ms)).argmax()])
+
+    def _judge(self, digest: Digest, anomalous: bool, out: Outputs) -> Anomaly | None:
         seat = self._seats[digest.slot]
         verdict = seat.opinion.observe(digest.deviation)
         out.health.append(
@@ -164,40 +186,38 @@ class Lane:
             )
         )
         drift = seat.drift.update(digest.score, digest.until_ms)
-        if drift is not None:
-            evidence = {"reason": drift.reason.value, "before": drift.before, "now": drift.now}
-            out.anomalies.append(
-                Anomaly(
-                    device=seat.device,
-                    kind="drift",
-                    ts_ms=drift.at_ms,
-                    score=drift.now,
-                    top_channel=self._most_deviant(digest.deviation),
-                    evidence=evidence,
-                )
-            )
+        if drift is None:
+            return None
+        return Anomaly(
+            device=seat.device,
+            kind="drift",
+            ts_ms=drift.at_ms,
+            score=drift.now,
+            top_channel=self._most_deviant(digest.deviation),
+            evidence={"reason": drift.reason.value, "before": drift.before, "now": drift.now},
+        )
 
     def _most_deviant(self, deviation: Sequence[float]) -> str | None:
         known = np.nan_to_num(np.abs(deviation))
         return self.names[int(known.argmax())] if known.any() else None
 
-    def _tell_changes(
-        self,
-        slots: Ints,
-        rows: FrameRows,
-        values: NDArray[np.float64],
-        scores: Scores,
-        out: Outputs,
-    ) -> None:
+    def _changes(
+        self, slots: Ints, rows: FrameRows, values: NDArray[np.float64], scores: Scores
+    ) -> list[tuple[int, int, Anomaly]]:
+        """Give where states begin and end, each with its row."""
+        told: list[tuple[int, int, Anomaly]] = []
         for slot in np.unique(slots).tolist():
             mine = np.flatnonzero(slots == slot)
             seat = self._seats[slot]
             before = np.concatenate(([seat.anomalous], scores.anomalous[mine[:-1]]))
             ended = mine[before & ~scores.anomalous[mine]]
             begun = mine[scores.alarm[mine]]
-            for i in np.sort(np.concatenate((ended, begun))).tolist():
-                out.anomalies.append(self._change(seat.device, i, rows, values, scores))
+            told += [
+                (i, 1, self._change(seat.device, i, rows, values, scores))
+                for i in np.sort(np.concatenate((ended, begun))).tolist()
+            ]
             seat.anomalous = bool(scores.anomalous[mine[-1]])
+        return told
 
     def _change(
         self,

@@ -75,18 +75,19 @@ class Follower:
             self.engine.restore(partition, states)
 
     def step(self) -> int:
-        """Score the next stretch and write what follows; gives the number of entries."""
+        """Score the next stretch and write what follows; gives the number of entries passed."""
         stretch = self._next()
         if stretch is None:
             return 0
         with metrics.STEP_SECONDS.time():
             outputs = self.engine.take(stretch.entries)
             self.store.write(outputs, stretch.ends, self.engine.tenant_and_timeline)
-        metrics.scored(len(stretch.entries), outputs)
+        passed = sum(end - self._at[partition] for partition, end in stretch.ends.items())
+        metrics.scored(passed, outputs)
         self._at |= stretch.ends
         if self.clock() - self._saved_at > SNAPSHOT_S:
             self.save()
-        return len(stretch.entries)
+        return passed
 
     def save(self) -> None:
         """Store every device's state, so that a restart need not replay what led to it."""
@@ -102,7 +103,7 @@ class Follower:
 
     def _next(self, upto: Positions | None = None) -> Stretch | None:
         stretch = self.store.read(self._at, limit=ENTRIES, upto=upto)
-        return stretch if stretch.entries else None
+        return stretch if stretch.ends else None
 
 
 def follow(store: ScoringStore, models: Models, stop: threading.Event) -> None:

@@ -51,10 +51,10 @@ class ScoringStore:
 
     def claim(self) -> bool:
         """Take this consumer for this connection; False where another process has it."""
-        row = self._connection.execute(_SQL["lock"], {"consumer": self._consumer}).fetchone()
+        claimed = self._claimed()
         self._connection.execute(_SQL["put_cursors"], {"consumer": self._consumer})
         self._connection.execute(_SQL["listen"])
-        return row is not None and bool(row[0])
+        return claimed
 
     def cursors(self) -> Cursors:
         """Give both watermarks of every partition."""
@@ -92,7 +92,9 @@ class ScoringStore:
             self._many("put_anomaly", [_anomaly(one, whose) for one in outputs.anomalies])
             latest = {(h.device, h.component, h.failure_mode): h for h in outputs.hazards}
             self._many("put_hazard", [_hazard(one) for one in latest.values()])
-            self._many("put_prediction", [_prediction(one, whose) for one in outputs.predictions])
+            self._many(
+                "put_prediction", [prediction_row(one, whose) for one in outputs.predictions]
+            )
             self._move("move_cursors", ends)
             if outputs.predictions or outputs.anomalies:
                 self._connection.execute(_SQL["notify"])
@@ -146,9 +148,16 @@ class ScoringStore:
             },
         )
 
+    def _claimed(self) -> bool:
+        row = self._connection.execute(_SQL["lock"], {"consumer": self._consumer}).fetchone()
+        return row is not None and bool(row[0])
+
     def _many(self, block: str, rows: Sequence[dict[str, Any]]) -> None:
+        self._put(_SQL[block], rows)
+
+    def _put(self, statement: bytes, rows: Sequence[dict[str, Any]]) -> None:
         if rows:
-            self._connection.cursor().executemany(_SQL[block], rows)
+            self._connection.cursor().executemany(statement, rows)
 
 
 def announce(connection: Connection, *, kind: str, cohort: str, version: str) -> None:
@@ -255,9 +264,12 @@ def _hazard(one: Hazard) -> dict[str, Any]:
     }
 
 
-def _prediction(one: Prediction, whose: Callable[[int], tuple[str, str]]) -> dict[str, Any]:
+def prediction_row(one: Prediction, whose: Callable[[int], tuple[str, str]]) -> dict[str, Any]:
+    """Give a prediction as a row; where a model that had foreseen something abstains, 0 is left."""
     tenant, timeline = whose(one.hazard.device)
-    return _hazard(one.hazard) | {
+    told = _hazard(one.hazard)
+    return told | {
+        "probability": told["probability"] or 0.0,
         "tenant": tenant,
         "timeline": timeline,
         "above": one.above,

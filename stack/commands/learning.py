@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -14,35 +15,76 @@ from stack.commands.terms import JsonOption, settings_of
 commands: Final = typer.Typer()
 
 
+class Backend(StrEnum):
+    """Who trains."""
+
+    LOKY = "loky"
+    DASK = "dask"
+
+
 @commands.command()
 def train(
     *,
     simulated: Annotated[
-        int, typer.Option(help="train on so many simulated histories, a quarter of them machines")
-    ] = 400,
-    excavators: Annotated[
-        int, typer.Option(help="train on so many histories of excavators too")
+        int,
+        typer.Option(help="train on so many simulated histories instead, a quarter of machines"),
     ] = 0,
+    excavators: Annotated[
+        int, typer.Option(help="with --simulated: train on so many excavators too")
+    ] = 0,
+    family: Annotated[str | None, typer.Option(help="of devices; default: each there is")] = None,
+    timeline: Annotated[str, typer.Option(help="whose findings are learnt from")] = "live",
+    tenant: Annotated[str | None, typer.Option(help="default: FOREMEND_TENANT")] = None,
+    until: Annotated[
+        datetime | None, typer.Option(help="use only what was known then (UTC); default: now")
+    ] = None,
+    days: Annotated[float, typer.Option(min=1, help="look so far back")] = 180.0,
+    at_least: Annotated[
+        int, typer.Option(min=3, help="labelled failures without which nothing is learnt")
+    ] = 20,
     seed: Annotated[
-        int, typer.Option(help="of the histories; a live fleet must have another")
-    ] = 101,
-    jobs: Annotated[int, typer.Option(help="processes to train with")] = 2,
+        int | None, typer.Option(help="of what chance decides; a live fleet must have another")
+    ] = None,
+    backend: Annotated[Backend, typer.Option(help="who works")] = Backend.LOKY,
+    jobs: Annotated[int, typer.Option(min=1, help="processes to train with")] = 2,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="scheduler of a Dask cluster")
+    ] = None,
     if_missing: Annotated[
         bool, typer.Option("--if-missing", help="only for families that have no model")
     ] = False,
 ) -> None:
-    """Train failure models, sign them with the local key, and put them into force."""
+    """Learn failure models from findings, and sign them.
+
+    A family's first model goes into force; a later one is a shadow until it is promoted.
+    """
+    from stack import learning, parallel
     from stack.training import train_simulated
 
     told = settings_of("train")
-    train_simulated(
-        told,
-        histories=simulated,
-        seed=seed,
-        jobs=jobs,
+    workers = parallel.Workers(backend=parallel.Backend(backend.value), jobs=jobs, cluster=cluster)
+    if simulated:
+        train_simulated(
+            told,
+            histories=simulated,
+            excavators=excavators,
+            seed=101 if seed is None else seed,
+            workers=workers,
+            only_missing=if_missing,
+        )
+        return
+    ask = learning.Ask(
+        tenant=tenant or told.tenant,
+        timeline=timeline,
+        family=family,
+        until=None if until is None else until.replace(tzinfo=UTC),
+        days=days,
+        at_least=at_least,
+        seed=7 if seed is None else seed,
+        workers=workers,
         only_missing=if_missing,
-        excavators=excavators,
     )
+    learning.train_stored(told, ask)
 
 
 @commands.command()

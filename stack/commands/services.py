@@ -37,6 +37,15 @@ def scoring() -> None:
 
 
 @commands.command()
+def shadow() -> None:
+    """Score challengers beside the models in force; nobody is alerted by them."""
+    from models.scoring.shadowing import run
+    from stack.verified import VerifiedModels
+
+    serve("shadow", lambda told, stop: run(told, VerifiedModels(told), stop))
+
+
+@commands.command()
 def alerting() -> None:
     """Turn predictions into alerts, and deliver notices and webhooks."""
     from alerting.service import run

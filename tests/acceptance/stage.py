@@ -46,8 +46,9 @@ from stack.fleet.desk import OrderDesk
 from stack.fleet.run import Fleet, FleetConfig, composed
 from stack.fleet.world import World
 from stack.histories import as_history, failure_modes
+from stack.promotion import put_in_force
 from stack.story import SQL
-from stack.training import put_in_force, sealed
+from stack.training import sealed
 from tests.api_server import running
 
 if TYPE_CHECKING:

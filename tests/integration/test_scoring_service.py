@@ -23,7 +23,7 @@ from models.scoring.engine import Engine
 from models.scoring.entries import Anomaly, Health, Outputs
 from models.scoring.service import AlreadyScored, Follower, follow
 from models.scoring.store import ScoringStore, announce
-from stack.training import put_in_force
+from stack.promotion import put_in_force
 from stack.verified import VerifiedModels
 from tests.scoring_log import CHANNELS, HOUR, PARTS, START, models
 

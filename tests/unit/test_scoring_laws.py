@@ -12,10 +12,12 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from models.digest import Digest
+from models.priors import spec_of
 from models.scoring.engine import Engine
 from models.scoring.entries import Introduction, Outputs
 from models.scoring.lane import Lane
 from tests.scoring_log import (
+    CHANNELS,
     HOUR,
     START,
     Device,
@@ -35,8 +37,8 @@ from tests.scoring_log import (
 if TYPE_CHECKING:
     from collections import Counter
 
-VERSIONS = ("v1", "v2", "v3", "v1")
-"""Another threshold, another layout of features, and back again."""
+VERSIONS = ("v1", "v2+p1", "v3+p2", "v1")
+"""Another threshold, another layout of features, and back again; priors come, and others."""
 FEW = settings(deadline=None, max_examples=2, derandomize=True, phases=(Phase.generate,))
 """Shrinking would take minutes, and each example is as long as the next."""
 
@@ -101,6 +103,65 @@ def test_a_device_scored_alone_is_scored_as_in_company(alone: Device) -> None:
     name = str(alone.number)
     assert engine.snapshot(alone.partition)[name] == whole_states[alone.partition][name]
     assert outputs.get(alone.number) == whole_outputs.get(alone.number)
+
+
+def test_priors_change_what_is_said_of_their_own_family_alone() -> None:
+    """Shows that the log of these laws puts priors to use."""
+    whole_states, whole_outputs, _ = unbroken()
+    engine = Engine(models())
+    log = cut_log(devices(), ("v1", "v2", "v3", "v1"), np.random.default_rng(0))
+    outputs = by_device(play(engine, log))
+    changed = {d for d in whole_outputs if outputs.get(d) != whole_outputs[d]}
+    assert changed >= {11, 12, 13}
+    assert 25 not in changed, "a device of another family has no part in them"
+    assert states(engine) != whole_states
+
+
+def first_day(*versions: str) -> tuple[Engine, Outputs]:
+    """Let a device be born and say forty frames, half of them of a fan that is too slow."""
+    engine = Engine(models())
+    engine.take(adoptions(1, *versions))
+    engine.take([Introduction(partition=1, payload=birth(1, 1))])
+    frames = some_frames(1, 40)
+    slow = [
+        Told(ts_ms=f.ts_ms, values=(f.values[0], f.values[1] - 9.0, f.values[2]))
+        for f in frames[20:]
+        if f.values
+    ]
+    return engine, engine.take([batch(1, {1: [*frames[:20], *slow]})])
+
+
+def test_a_new_device_is_useful_on_day_one_where_its_family_is_known() -> None:
+    alarms = [a for a in first_day("p1")[1].anomalies if a.kind == "alarm"]
+    assert [a.top_channel for a in alarms] == ["speed"]
+    assert alarms[0].ts_ms - START < 8 * HOUR
+    assert first_day()[1].anomalies == []
+
+
+def test_a_device_of_channels_that_the_newest_priors_do_not_know_begins_from_nothing() -> None:
+    engine = Engine(models())
+    engine.take([*adoptions(1, "p1"), Introduction(partition=1, payload=birth(1, 2))])
+    lane = engine._devices[1].lane
+    assert lane.scorer.state.prior[lane.scorer.slot(1)] == prior_of("p1", 2)
+    engine.take(adoptions(1, "p2"))
+    assert lane.scorer.state.prior[lane.scorer.slot(1)] == 0
+    engine.take([Introduction(partition=1, payload=birth(1, 1, boot=2))])
+    lane = engine._devices[1].lane
+    assert lane.scorer.state.prior[lane.scorer.slot(1)] == prior_of("p2", 1)
+
+
+def prior_of(version: str, schema: int) -> int:
+    prior = models().priors(version).of(spec_of(CHANNELS[schema]))
+    assert prior is not None
+    return prior.version
+
+
+def test_adopting_the_same_priors_again_changes_nothing() -> None:
+    once, _ = first_day("p1")
+    twice, _ = first_day("p1", "p1")
+    again, _ = first_day("p1")
+    again.take(adoptions(1, "p1"))
+    assert once.snapshot(1) == twice.snapshot(1) == again.snapshot(1)
 
 
 def test_the_order_within_a_device_does_count() -> None:
