@@ -1,0 +1,42 @@
+"""A page about devices shows its mapping as the agent ships it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge_agent.live.mapping import Mapped, Mapping, shipped
+from edge_agent.live.table import MARKED, renewed, table
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted((ROOT / "docs" / "devices").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_and_its_mapping_say_the_same(page: Path) -> None:
+    written = page.read_text("utf-8")
+    assert renewed(written) == written, f"run python -m edge_agent.live.table {page}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_marker_is_closed(page: Path) -> None:
+    written = page.read_text("utf-8")
+    assert written.count("<!-- mapping:") == len(MARKED.findall(written))
+
+
+def test_every_shipped_mapping_stands_on_a_page() -> None:
+    shown = {found["name"] for page in PAGES for found in MARKED.finditer(page.read_text("utf-8"))}
+    assert set(shipped()) <= shown
+
+
+def test_a_table_tells_all_that_is_made_of_a_word() -> None:
+    temp = Mapped(
+        name="temp", path="a|b", unit="Cel", scale=0.1, offset=-40, low=-40, words={"cold": 0}
+    )
+    (row,) = [
+        line
+        for line in table(Mapping(family="f", model="m", source="s", channels=(temp,))).split("\n")
+        if "temp" in line
+    ]
+    assert row == "| `temp` | Cel | `a\\|b` | x 0.1 -40; cold = 0 | -40 to |  |"

@@ -1,0 +1,146 @@
+"""What holds of every field bus: nothing is left of a connection that ended, and it weighs little."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import aiomqtt
+import msgspec
+import pytest
+
+from edge_agent.bench import peak_mb
+from edge_agent.live.words import Told
+from foremend.wire import Address, Up
+from tests.peers.stage import stages
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from edge_agent.live.words import Word
+    from tests.conftest import BrokerAddress
+    from tests.peers.stage import Stage
+
+ROOT: Final = Path(__file__).parents[2]
+MOST_MB: Final = {"modbus": 48, "modbus_rtu": 48}
+"""Resident, as `python -m edge_agent`, connected both to its peer and to a broker."""
+BUSES: Final = {name: stage for name, stage in stages().items() if name in MOST_MB}
+RECONNECTS: Final = 20
+TENANT: Final = "buses"
+FRAMES: Final = 20
+"""Messages after which an agent has come to its size."""
+AGENT: Final = """
+outbox = "agent.db"
+[agent]
+tenant = "{tenant}"
+device = "{device}"
+frames_per_message = 1
+[agent.broker]
+host = "{host}"
+port = {port}
+username = "{user}"
+password = "{password}"
+"""
+
+each_bus = pytest.mark.parametrize("name", sorted(MOST_MB))
+
+
+def test_every_bus_has_a_stage() -> None:
+    assert set(BUSES) == set(MOST_MB)
+
+
+def left_over() -> tuple[int, int, int]:
+    files = len(list(Path("/proc/self/fd").iterdir()))
+    return len(asyncio.all_tasks()), threading.active_count(), files
+
+
+async def settled() -> tuple[int, int, int]:
+    """Count once what was closed has had the turns of the loop that closing takes."""
+    before, now = None, left_over()
+    while before != now:
+        await asyncio.sleep(0.05)
+        before, now = now, left_over()
+    return now
+
+
+async def heard(listening: AsyncIterator[Word]) -> None:
+    async for word in listening:
+        if isinstance(word, Told) and word.values:
+            return
+
+
+@each_bus
+async def test_twenty_reconnects_leave_no_task_thread_or_file_behind(
+    name: str, tmp_path: Path
+) -> None:
+    async with asyncio.timeout(60), BUSES[name](tmp_path) as stage:
+        counts = []
+        for _ in range(RECONNECTS):
+            async with aclosing(stage.source._peer.listen()) as listening:
+                await heard(listening)
+            counts.append(await settled())
+        assert counts[-1] == counts[1]
+
+
+@each_bus
+async def test_cancelling_a_connection_that_hangs_leaves_nothing_behind(
+    name: str, tmp_path: Path
+) -> None:
+    async with asyncio.timeout(60), BUSES[name](tmp_path) as stage:
+        async with aclosing(stage.source._peer.listen()) as listening:
+            await heard(listening)
+        before = await settled()
+        await stage.hush()
+        for _ in range(3):
+            async with aclosing(stage.source._peer.listen()) as listening:
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.05):
+                        await heard(listening)
+        await stage.unplug()
+        await stage.plug()
+        after = await settled()
+        assert after[:2] <= before[:2]
+
+
+def configuration(name: str, stage: Stage, broker: BrokerAddress) -> str:
+    """Give an agent's file with the stage's own source; a plain JSON value is a TOML value too."""
+    told = msgspec.to_builtins(stage.source._config)
+    settings = {key: value for key, value in told.items() if value not in (None, [])}
+    kind = type(stage.source._peer).__module__.rpartition(".")[2]
+    lines = [f"{key} = {msgspec.json.encode(value).decode()}" for key, value in settings.items()]
+    head = AGENT.format(tenant=TENANT, device=name, **broker._asdict())
+    return "\n".join([head, "[source]", f'kind = "{kind}"', *lines])
+
+
+async def weighed(path: Path, client: aiomqtt.Client) -> float:
+    """Run an agent until it has sent some frames, and give its peak of memory in MiB."""
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "edge_agent", str(path)), cwd=ROOT
+    )
+    try:
+        for _ in range(FRAMES):
+            await anext(client.messages)
+        return peak_mb(child.pid)
+    finally:
+        child.terminate()
+        await child.wait()
+
+
+@each_bus
+async def test_an_agent_with_this_source_stays_small(
+    name: str, tmp_path: Path, broker: BrokerAddress, record_property
+) -> None:
+    async with asyncio.timeout(90), BUSES[name](tmp_path) as stage:
+        path = tmp_path / "agent.toml"
+        path.write_text(configuration(name, stage, broker))
+        async with aiomqtt.Client(
+            broker.host, broker.port, username=broker.user, password=broker.password
+        ) as client:
+            await client.subscribe(Address(tenant=TENANT, device=name).up(Up.DATA))
+            took = await weighed(path, client)
+        record_property("peak_mb", round(took, 1))
+        assert 5 < took <= MOST_MB[name]
