@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tests.peers.stage import Stage
 
 ROOT: Final = Path(__file__).parents[2]
-MOST_MB: Final = {"modbus": 48, "modbus_rtu": 48, "opcua": 64}
+MOST_MB: Final = {"modbus": 48, "modbus_rtu": 48, "mtconnect": 64, "opcua": 64}
 """Resident, as `python -m edge_agent`, connected both to its peer and to a broker."""
 BUSES: Final = {name: stage for name, stage in stages().items() if name in MOST_MB}
 RECONNECTS: Final = 20
