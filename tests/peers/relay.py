@@ -6,7 +6,7 @@ import asyncio
 import os
 import pty
 import tty
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -127,7 +127,9 @@ class SerialRelay:
     def _heard_far(self) -> None:
         said = self._read(self._far)
         if said and self._near >= 0 and not self.silent:
-            os.write(self._near, said)
+            # Where nobody reads, a serial line's buffer runs over and the rest is lost.
+            with suppress(BlockingIOError):
+                os.write(self._near, said)
 
     def _heard_near(self) -> None:
         if self._near >= 0 and (said := self._read(self._near)):
