@@ -109,6 +109,8 @@ class OpcUaPeer:
             while True:
                 for word in self._read(await reports.get(), paths, ages):
                     yield word
+        except TimeoutError as error:
+            raise Unavailable("the server does not answer") from error
         except UaError as error:
             raise Unavailable(str(error) or type(error).__name__) from error
         finally:

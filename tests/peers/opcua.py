@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -90,6 +91,7 @@ class Machine:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
+        self.loop.set_default_executor(ThreadPoolExecutor(1))
         threading.Thread(target=self.loop.run_forever, name="opcua peer", daemon=True).start()
         self.nodes: dict[str, Node] = {}
         self.port = asyncio.run_coroutine_threadsafe(self._start(), self.loop).result(60)
@@ -148,7 +150,7 @@ async def at_rest() -> Machine:
 def config(folder: Path, **more: object) -> OpcUaConfig:
     mapping = folder / "opcua.toml"
     mapping.write_text(MAPPING)
-    periods = {"every_s": 0.05, "publish_s": 0.05, "timeout_s": 1.0}
+    periods = {"every_s": 0.05, "publish_s": 0.05, "timeout_s": 2.0}
     bounds = {"stale_after_s": 2.0, "silence_s": 2.0}
     return OpcUaConfig(mapping=str(mapping), **(periods | bounds | more))
 
