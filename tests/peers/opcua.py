@@ -151,7 +151,7 @@ def config(folder: Path, **more: object) -> OpcUaConfig:
     mapping = folder / "opcua.toml"
     mapping.write_text(MAPPING)
     periods = {"every_s": 0.05, "publish_s": 0.05, "timeout_s": 2.0}
-    bounds = {"stale_after_s": 2.0, "silence_s": 2.0}
+    bounds = {"stale_after_s": 1.5, "silence_s": 1.2}
     return OpcUaConfig(mapping=str(mapping), **(periods | bounds | more))
 
 
