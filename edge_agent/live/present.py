@@ -24,6 +24,7 @@ NEVER: Final = -(2**44)
 class _Held:
     value: float | None = None
     at_ms: Millis = NEVER
+    doubtful: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,12 +60,12 @@ class Present:
             self.job = words.read(told.values[words.path])
         for path, value in told.values.items():
             for place in self._places.get(path, ()):
-                self._hold(place, value, at_ms)
+                value_now = self.mapping.channels[place].read(value)
+                self._hold(place, _Held(value_now, at_ms, told.doubtful))
 
-    def _hold(self, place: int, told: object, at_ms: Millis) -> None:
-        held = self._held[place]
-        if at_ms >= held.at_ms:
-            held.value, held.at_ms = self.mapping.channels[place].read(told), at_ms
+    def _hold(self, place: int, held: _Held) -> None:
+        if held.at_ms >= self._held[place].at_ms:
+            self._held[place] = held
 
     def lost(self) -> None:
         """Know nothing any more: the connection ended."""
@@ -106,6 +107,10 @@ class Present:
         )
 
     def _quality(self, values: tuple[float | None, ...]) -> Quality:
-        pairs = zip(self.mapping.channels, values, strict=True)
-        fits = all(value is None or channel.is_possible(value) for channel, value in pairs)
+        read = zip(self.mapping.channels, self._held, values, strict=True)
+        fits = all(
+            channel.is_possible(value) and not held.doubtful
+            for channel, held, value in read
+            if value is not None
+        )
         return Quality.GOOD if fits else Quality.SUSPECT

@@ -23,6 +23,8 @@ class Told:
     values: Mapping[str, object] = field(default_factory=dict)
     age_ms: Millis = 0
     """How long ago it was so; wall clocks may be set meanwhile."""
+    doubtful: bool = False
+    """Whether the peer itself does not vouch for these values."""
 
 
 Word = Told | Happening

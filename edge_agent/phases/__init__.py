@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from edge_agent.phases import fdm_printer, machine
+from edge_agent.phases import excavator, fdm_printer, machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
     PhaseOf = Callable[[Job, Mapping[str, float | None]], Phase]
 
-_BY_FAMILY: Final[dict[str, PhaseOf]] = {"fdm_printer": fdm_printer.phase_of}
+_BY_FAMILY: Final[dict[str, PhaseOf]] = {
+    "fdm_printer": fdm_printer.phase_of,
+    "hydraulic_excavator": excavator.phase_of,
+}
 
 
 def phase_function(family: str) -> PhaseOf:

@@ -88,6 +88,18 @@ def test_a_value_that_cannot_be_makes_its_frame_suspect() -> None:
     assert (frame.values[0], frame.quality) == (900, Quality.SUSPECT)
 
 
+def test_a_value_that_its_peer_does_not_vouch_for_makes_its_frame_suspect() -> None:
+    held = present()
+    held.take(Told(values={"a": 20}, doubtful=True), 1_000)
+    frame = held.frame(1_000)
+    assert frame is not None
+    assert (frame.values[0], frame.quality) == (20, Quality.SUSPECT)
+    held.take(Told(values={"a": 21}), 2_000)
+    frame = held.frame(2_000)
+    assert frame is not None
+    assert frame.quality == Quality.GOOD
+
+
 def test_a_job_word_that_is_not_known_is_unknown() -> None:
     held = present()
     held.take(Told(values={"state": "printing"}), 0)

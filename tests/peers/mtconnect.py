@@ -1,0 +1,256 @@
+"""An agent as the MTConnect Standard describes one: a buffer of observations behind HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qs, urlsplit
+from xml.sax.saxutils import quoteattr
+
+from edge_agent.site import Site
+from edge_agent.sources.mtconnect import MtConnectConfig, make
+from tests.peers.relay import tcp_relay
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from tests.peers.relay import TcpRelay
+
+MAPPING: Final = """
+family = "rotating_machine"
+model = "Lathe"
+source = "made up for tests"
+delta = true
+[[channels]]
+name = "speed"
+path = "Rotary[C]/ROTARY_VELOCITY/ACTUAL"
+unit = "/min"
+[[channels]]
+name = "motor_current"
+path = "amps"
+unit = "A"
+[[channels]]
+name = "nowhere"
+path = "Linear/POSITION"
+unit = "mm"
+[job]
+path = "Controller/EXECUTION"
+words = { ACTIVE = "running", READY = "idle" }
+"""
+DEVICES: Final = """<?xml version="1.0"?>
+<MTConnectDevices xmlns="urn:mtconnect.org:MTConnectDevices:1.4">
+ <Header creationTime="{now}" sender="test" instanceId="{instance}" version="1.4"/>
+ <Devices><Device id="d1" name="Lathe" uuid="000">
+  <DataItems><DataItem category="EVENT" id="avail" type="AVAILABILITY"/></DataItems>
+  <Components>
+   <Axes id="ax"><Components>
+    <Rotary id="c" name="C"><DataItems>
+     <DataItem category="SAMPLE" id="c1" name="Sspeed" type="ROTARY_VELOCITY" subType="ACTUAL"/>
+     <DataItem category="SAMPLE" id="c2" type="ROTARY_VELOCITY" subType="COMMANDED"/>
+     <DataItem category="SAMPLE" id="c3" name="amps" type="AMPERAGE"/>
+     <DataItem category="CONDITION" id="c4" type="TEMPERATURE"/>
+    </DataItems></Rotary>
+    <Linear id="x" name="X"><DataItems>
+     <DataItem category="SAMPLE" id="x1" type="POSITION"/></DataItems></Linear>
+    <Linear id="z" name="Z"><DataItems>
+     <DataItem category="SAMPLE" id="z1" type="POSITION"/></DataItems></Linear>
+   </Components></Axes>
+   <Controller id="cn"><DataItems>
+    <DataItem category="EVENT" id="exec" type="EXECUTION"/></DataItems></Controller>
+  </Components>
+ </Device></Devices>
+</MTConnectDevices>"""
+STREAMS: Final = """<?xml version="1.0"?>
+<MTConnectStreams xmlns="urn:mtconnect.org:MTConnectStreams:1.4">
+ <Header creationTime="{now}" instanceId="{instance}" version="1.4" firstSequence="{first}"
+  nextSequence="{following}" lastSequence="{last}"/>
+ <Streams><DeviceStream name="Lathe" uuid="000">
+  <ComponentStream component="Rotary" name="C" componentId="c">
+   <Samples>{Samples}</Samples><Events>{Events}</Events><Condition>{Condition}</Condition>
+  </ComponentStream></DeviceStream></Streams>
+</MTConnectStreams>"""
+ERROR: Final = """<?xml version="1.0"?>
+<MTConnectError xmlns="urn:mtconnect.org:MTConnectError:1.4">
+ <Header creationTime="{now}" instanceId="{instance}" version="1.4"/>
+ <Errors><Error errorCode="{code}">sequence numbers</Error></Errors></MTConnectError>"""
+TAGS: Final = {
+    "c1": ("Samples", "RotaryVelocity"),
+    "c3": ("Samples", "Amperage"),
+    "x1": ("Samples", "Position"),
+    "z1": ("Samples", "Position"),
+    "exec": ("Events", "Execution"),
+    "avail": ("Events", "Availability"),
+}
+NOISE: Final = (
+    b"<MTConnectStreams><Header",
+    b'{"MTConnectStreams": 1}',
+    b"<html>busy</html>",
+    b'<!DOCTYPE x [<!ENTITY a "1">]><MTConnectStreams/>',
+)
+
+
+def stamp() -> str:
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+
+
+class Agent:
+    """Keeps the last observations, numbered, and serves them as documents."""
+
+    def __init__(self, *, keeps: int = 100) -> None:
+        self.instance = 1
+        self.first = 1
+        self.keeps = keeps
+        self.kept: list[tuple[int, str, str]] = []
+        """Number, data item, and element."""
+        self.noise: list[bytes] = []
+        """What is answered next in place of documents."""
+        self.asked: list[str] = []
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    @property
+    def following(self) -> int:
+        return self.kept[-1][0] + 1 if self.kept else self.first
+
+    def observe(self, item: str, value: object) -> None:
+        _, tag = TAGS[item]
+        self._keep(item, tag, {}, str(value))
+
+    def condition(self, level: str, text: str = "", **told: str) -> None:
+        self._keep("c4", level, {"type": "TEMPERATURE", **told}, text)
+
+    def restart(self) -> None:
+        """Forget everything, as an agent does that comes up again."""
+        self.instance += 1
+        self.kept.clear()
+
+    def _keep(self, item: str, tag: str, told: dict[str, str], text: str) -> None:
+        number = self.following
+        named = {"dataItemId": item, "sequence": str(number), "timestamp": stamp(), **told}
+        written = " ".join(f"{name}={quoteattr(value)}" for name, value in named.items())
+        self.kept.append((number, item, f"<{tag} {written}>{text}</{tag}>"))
+        del self.kept[: -self.keeps]
+
+    def document(self, target: str) -> bytes:
+        """Answer a request."""
+        self.asked.append(target)
+        if self.noise:
+            return self.noise.pop(0)
+        parts = urlsplit(target)
+        asked = {name: int(values[0]) for name, values in parse_qs(parts.query).items()}
+        if parts.path.endswith("/probe"):
+            return self._filled(DEVICES)
+        if parts.path.endswith("/current"):
+            latest = {item if item != "c4" else (item, n): e for n, item, e in self.kept}
+            return self._streams(list(latest.values()), self.following)
+        return self._sample(asked["from"], asked["count"])
+
+    def _sample(self, first: int, count: int) -> bytes:
+        oldest = self.kept[0][0] if self.kept else self.following
+        if not oldest <= first <= self.following:
+            return self._filled(ERROR, code="OUT_OF_RANGE")
+        found = [(n, e) for n, _, e in self.kept if n >= first][:count]
+        return self._streams([e for _, e in found], found[-1][0] + 1 if found else first)
+
+    def _streams(self, elements: list[str], following: int) -> bytes:
+        grouped = {"Samples": "", "Events": "", "Condition": ""}
+        groups = {tag: group for group, tag in TAGS.values()}
+        for element in elements:
+            tag = element[1:].split(" ", 1)[0]
+            grouped[groups.get(tag, "Condition")] += element
+        oldest = self.kept[0][0] if self.kept else self.following
+        numbers = {"first": oldest, "last": self.following - 1, "following": following}
+        return self._filled(STREAMS, **numbers, **grouped)
+
+    def _filled(self, form: str, **told: object) -> bytes:
+        return form.format(now=stamp(), instance=self.instance, **told).encode()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            while line := await reader.readline():
+                while (await reader.readline()).strip():
+                    pass
+                body = self.document(line.split()[1].decode())
+                head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n"
+                writer.write(head.encode() + body)
+                await writer.drain()
+        except (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+
+    def hang_up(self) -> None:
+        for writer in self._writers:
+            writer.close()
+
+
+@asynccontextmanager
+async def running(agent: Agent) -> AsyncIterator[int]:
+    """Serve an agent; gives its port."""
+    server = await asyncio.start_server(agent.serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        agent.hang_up()
+
+
+def config(folder: Path, port: int) -> MtConnectConfig:
+    mapping = folder / "mtconnect.toml"
+    mapping.write_text(MAPPING)
+    return MtConnectConfig(
+        mapping=str(mapping),
+        url=f"http://127.0.0.1:{port}",
+        device_name="Lathe",
+        every_s=0.05,
+        poll_s=0.05,
+        timeout_s=0.5,
+        stale_after_s=1.0,
+        silence_s=1.5,
+    )
+
+
+class MtConnectStage:
+    tolerance = 1e-9
+    patience_s = 8.0
+
+    def __init__(self, agent: Agent, relay: TcpRelay, folder: Path) -> None:
+        self.agent, self.relay = agent, relay
+        self.shows = {"speed": 1478.5, "motor_current": 78.25}
+        self._tell()
+        agent.observe("exec", "ACTIVE")
+        site = Site(device="lathe", folder=folder)
+        self.source = make(config(folder, relay.port), site)
+
+    def _tell(self) -> None:
+        self.agent.observe("c1", self.shows["speed"])
+        self.agent.observe("c3", self.shows["motor_current"])
+
+    async def show(self) -> None:
+        self.shows = {name: value + 3 for name, value in self.shows.items()}
+        self._tell()
+
+    async def unplug(self) -> None:
+        await self.relay.unplug()
+
+    async def plug(self) -> None:
+        await self.relay.plug()
+
+    async def hush(self) -> None:
+        self.relay.hush()
+
+    async def babble(self) -> None:
+        for noise in ("fast", "", "1e999", "UNAVAILABLE", "1 2 3"):
+            self.agent.observe("c1", noise)
+        self.agent.noise.append(NOISE[0])
+
+
+@asynccontextmanager
+async def stage(folder: Path) -> AsyncIterator[MtConnectStage]:
+    agent = Agent()
+    async with running(agent) as port, tcp_relay(port) as relay:
+        yield MtConnectStage(agent, relay, folder)
