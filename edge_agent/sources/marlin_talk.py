@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 from edge_agent.live.words import Told
 from edge_agent.source import Happening
-from edge_agent.sources.marlin_words import LONGEST_LINE, Whole, error_in, fault_of
+from edge_agent.sources.marlin_words import (
+    RUNOUT,
+    Whole,
+    error_in,
+    fault_of,
+    runs_out,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,26 +52,6 @@ _ACTION: Final = re.compile(r"// ?action: ?(\w+).*")
 _OK: Final = re.compile(r"ok(?=\s|$).*")
 _SIGNS: Final = re.compile(r"(?:ok|wait|echo:|Resend:|Error:|//|Cap:|start\b).*|.*busy:.*")
 """Lines that show that a Marlin is there, whatever else they say."""
-
-
-class Lines:
-    r"""Cuts a stream into lines; one that grows too long is left out to its end.
-
-    >>> Lines().feed(b"ok\r\nT:2")
-    ['ok']
-    """
-
-    def __init__(self, longest: int = LONGEST_LINE) -> None:
-        self._longest, self._rest, self._skips = longest, b"", False
-
-    def feed(self, data: bytes) -> list[str]:
-        """Give the lines that are whole now; what is no ASCII in them is replaced."""
-        *lines, rest = (self._rest + data).split(b"\n")
-        whole = lines[1:] if self._skips and lines else lines
-        self._skips = (self._skips and not lines) or len(rest) > self._longest
-        self._rest = b"" if self._skips else rest
-        short = (line for line in whole if len(line) <= self._longest)
-        return [line.decode("ascii", "replace").strip() for line in short]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +182,8 @@ class Talk:
             yield from self._met(firmware[1], line, wall_ms)
         elif capability := _CAPABILITY.fullmatch(line):
             self._note(capability[1], able=capability[2] == "1")
+        elif runs_out(line):
+            yield Happening(ts_ms=wall_ms, code=RUNOUT, severity="warning")
         elif action := _ACTION.fullmatch(line):
             self._act(action[1])
             yield Told(values={"state": self._state()})

@@ -41,7 +41,7 @@ _FAULTS: Final = tuple(
         (r"(max|min)temp", Fault(code="thermistor_out_of_range", severity="critical")),
         (r"fan ?speed|fan fault", Fault(code="hotend_fan_stalled", severity="critical")),
         (r"halted|kill\(\)|stopped", Fault(code="firmware_halted", severity="critical")),
-        (r"sd ?card|sd (read|init)|openroot", Fault(code="sd_error", severity="error")),
+        (r"sd ?card|sd (read|init)|openroot", Fault(code="sd_read_error", severity="error")),
         (
             r"checksum|line number|lost communication",
             Fault(code="communication_error", severity="warning"),
@@ -49,6 +49,8 @@ _FAULTS: Final = tuple(
         (r"probing failed|homing failed", Fault(code="homing_failed", severity="error")),
     )
 )
+_RUNOUT: Final = re.compile(r"// ?action: ?out_of_filament.*")
+RUNOUT: Final = "filament_runout"
 _HEATER_ID: Final = re.compile(r"Heater_ID: ?(bed|E?\d)", re.IGNORECASE)
 _PARTS: Final = {"heater_not_heating": "heater", "thermistor_out_of_range": "thermistor"}
 OTHER: Final = Fault(code="firmware_error", severity="error")
@@ -64,6 +66,15 @@ def error_in(line: str) -> str | None:
     """
     found = _ERROR.fullmatch(line.strip())
     return found[1].strip() if found else None
+
+
+def runs_out(line: str) -> bool:
+    """Tell whether a line says that the filament is at its end (HOST_ACTION_COMMANDS).
+
+    >>> runs_out("//action:out_of_filament T0")
+    True
+    """
+    return _RUNOUT.fullmatch(line.strip()) is not None
 
 
 def fault_of(error: str) -> Fault:
@@ -132,3 +143,23 @@ class Whole:
             return {}
         self._usual = frozenset(told)
         return told
+
+
+class Lines:
+    r"""Cuts a stream into lines; one that grows too long is left out to its end.
+
+    >>> Lines().feed(b"ok\r\nT:2")
+    ['ok']
+    """
+
+    def __init__(self, longest: int = LONGEST_LINE) -> None:
+        self._longest, self._rest, self._skips = longest, b"", False
+
+    def feed(self, data: bytes) -> list[str]:
+        """Give the lines that are whole now; what is no ASCII in them is replaced."""
+        *lines, rest = (self._rest + data).split(b"\n")
+        whole = lines[1:] if self._skips and lines else lines
+        self._skips = (self._skips and not lines) or len(rest) > self._longest
+        self._rest = b"" if self._skips else rest
+        short = (line for line in whole if len(line) <= self._longest)
+        return [line.decode("ascii", "replace").strip() for line in short]

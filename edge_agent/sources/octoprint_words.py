@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from edge_agent.live.words import Told
 from edge_agent.source import Happening
-from edge_agent.sources.marlin_words import Whole, error_in, fault_of
+from edge_agent.sources.marlin_words import RUNOUT, Whole, error_in, fault_of, runs_out
 from foremend.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from edge_agent.live.words import Word
     from foremend.clock import Millis
 
-LOGS: Final = r"^Recv: ?(?:.*T\d?: ?[\d.]+ ?/.*@|Error:|!!|fatal:)"
-"""Of the terminal's lines only errors, and reports of heaters' power, told nowhere else."""
+LOGS: Final = r"^Recv: ?(?:.*T\d?: ?[\d.]+ ?/.*@|Error:|!!|fatal:|// ?action: ?out_of_)"
+"""Of the terminal's lines only errors, and what stands nowhere else: heaters' power, runouts."""
 FLAGS: Final = (
     "error",
     "closedOrError",
@@ -146,6 +146,8 @@ class Hearing:
             if powers:
                 self._note(powers)
                 yield Told(values=powers)
+            if runs_out(said):
+                yield Happening(ts_ms=now_ms, code=RUNOUT, severity="warning")
             error = error_in(said)
             if error is not None:
                 yield from self._error(error, {}, now_ms)

@@ -26,6 +26,7 @@ _PRINTS: Final = frozenset({int(Phase.HEATING), int(Phase.RUNNING)})
 ERRORS: Final = {
     "heater_not_heating": "Heating failed, system stopped! Heater_ID: 0",
     "thermistor_out_of_range": "MAXTEMP triggered, system stopped! Heater_ID: 0",
+    "thermal_runaway": "Thermal Runaway, system stopped! Heater_ID: 0",
     "hotend_fan_stalled": "Fan speed E0",
 }
 """What Marlin says of those failures of a printer that it can see."""

@@ -79,18 +79,22 @@ def open_reader(tmp_path: Path) -> Callable:
 async def test_a_print_is_paused_resumed_and_cancelled_on_command(open_reader) -> None:
     async with open_reader() as reader:
         source = reader.stage.source
+        await reader.stands_in(Phase.IDLE)
         await reader.happens(VERSION)
         reader.stage.octoprint.print_file(GCODE)
         await reader.stands_in(Phase.RUNNING)
         await source.run("pause", {})
         await reader.stands_in(Phase.PAUSED)
+        await reader.happens("job_paused")
         assert Phase.PAUSED in source.kinds["resume"]
         assert Phase.PAUSED not in source.kinds["pause"]
         await source.run("resume", {})
         await reader.stands_in(Phase.RUNNING)
+        await reader.happens("job_resumed")
         found = await source.run("diagnostics", {})
         assert (found["version"], found["port"]) == ("1.11.8", "VIRTUAL")
         await source.run("cancel", {})
+        await reader.happens("job_cancelled")
         await reader.stands_in(Phase.IDLE)
         codes = [item.code for item in reader.items if isinstance(item, Happening)]
         jobs = [code for code in codes if code.startswith("job_")]

@@ -8,8 +8,15 @@ from hypothesis import strategies as st
 
 from edge_agent.live.words import Told
 from edge_agent.source import Happening
-from edge_agent.sources.marlin_talk import ANSWER_MS, ASK_EVERY_MS, Lines, Order, Talk
-from edge_agent.sources.marlin_words import LONGEST_LINE, Whole, error_in, fault_of, temperatures
+from edge_agent.sources.marlin_talk import ANSWER_MS, ASK_EVERY_MS, Order, Talk
+from edge_agent.sources.marlin_words import (
+    LONGEST_LINE,
+    Lines,
+    Whole,
+    error_in,
+    fault_of,
+    temperatures,
+)
 
 REPORT = "T:21.16 /0.00 B:22.00 /60.00 @:0 B@:127"
 QUERIES = {"M115", "M155 S1", "M105", "M114", "M27", "M123"}
@@ -57,6 +64,7 @@ def test_half_a_report_tells_nothing_once_a_whole_one_was_seen(cut: int) -> None
         ("Error:checksum mismatch, Last Line: 5", "communication_error"),
         ("!! Lost communication with MCU 'mcu'", "communication_error"),
         ("Error:Homing Failed", "homing_failed"),
+        ("Error:SD read error", "sd_read_error"),
         ("Error:something else", "firmware_error"),
     ],
 )
@@ -178,6 +186,14 @@ def test_a_halt_is_an_error_until_the_printer_starts_anew() -> None:
     assert printer.holds()["state"] == "idle"
     codes = [word.code for word in printer.words if isinstance(word, Happening)]
     assert codes == ["thermistor_out_of_range", "firmware_halted", "printer_reset"]
+
+
+def test_filament_that_runs_out_is_told() -> None:
+    printer = Printer()
+    printer.says("//action:out_of_filament T0", "//action:notification out_of_filament")
+    assert [word.code for word in printer.words if isinstance(word, Happening)] == [
+        "filament_runout"
+    ]
 
 
 def test_a_print_that_was_paused_stays_so_until_it_goes_on() -> None:

@@ -72,9 +72,10 @@ def test_nothing_is_known_of_the_heaters_of_a_printer_that_left() -> None:
 
 def test_the_terminal_tells_power_and_errors_and_the_history_repeats_neither() -> None:
     lines = ["Recv: T:21.3 /0.0 B:20.0 /0.0 @:64 B@:3", "Recv: Error:Heating failed", "Send: M105"]
+    lines += ["Recv: //action:out_of_filament T0"]
     words = heard({"history": {"logs": lines}}, {"current": {"logs": lines}})
     happened = [word for word in words if isinstance(word, Happening)]
-    assert [one.code for one in happened] == ["heater_not_heating"]
+    assert [one.code for one in happened] == ["heater_not_heating", "filament_runout"]
     assert told({"current": {"logs": lines}})["bed.power"] == 3.0
     assert "tool0.power" not in told({"history": {"logs": lines}})
 
