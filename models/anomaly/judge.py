@@ -61,8 +61,9 @@ def judged(state: ScorerState, priors: PriorVersions, slots: Ints, view: View) -
     known = np.asarray(seen & ready, np.bool_)
     before = state.evidence[slots].astype(np.float64)
     evidenced = calibration.evidence(before, log_tails, CUSUM)
-    whole, fresh = calibration.scored(evidenced).T
-    total = np.where(known, np.maximum(evidenced[:, 0] - calibration.LEAST_ODD, 0.0), np.nan)
+    joint = calibration.joined(evidenced[:, 0], log_tails)
+    whole, fresh = calibration.scored(joint), calibration.scored(evidenced[:, 1])
+    total = np.where(known, np.maximum(joint - calibration.LEAST_ODD, 0.0), np.nan)
     return Judgement(
         deviations=deviations,
         motion=motion,
