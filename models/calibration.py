@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from models.channelwise import summed
 from models.exceedance import EDGES, Counts
 
 Floats = npt.NDArray[np.float64]
+Floats32 = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
@@ -37,27 +39,27 @@ LEAST_ODD = 3.0
 """Tables of evidence hold what is above this, because their edges are finest near 0."""
 
 
-def evidence(before: Floats, log_tails: Floats, lasting: int) -> Floats:
-    """Add frames [n] to their devices' running evidence [n, 2]: all of it, and the fresh part.
+def evidence(before: Floats, log_tails: Floats32, lasting: int) -> Floats:
+    """Add frames [n] to their devices' running evidence [2, n]: all of it, and the fresh part.
 
-    Each detector adds the root of its log-tail [n, k], so that one of them alone, however loud,
+    Each detector adds the root of its log-tail [k, n], so that one of them alone, however loud,
     does not outweigh two that agree. The fresh part takes the detector `lasting`, which piles up
     and only time clears, to be as usual.
     """
     roots = np.sqrt(np.maximum(log_tails, 0.0))
-    whole = roots.sum(axis=1)
-    fresh = whole - roots[:, lasting] + USUAL_ROOT
-    return before + SMOOTH * (np.stack([whole, fresh], axis=1) - before)
+    whole = summed(roots)
+    fresh = whole - roots[lasting] + USUAL_ROOT
+    return before + SMOOTH * (np.stack([whole, fresh]) - before)
 
 
-def joined(smoothed: Floats, log_tails: Floats) -> Floats:
-    """Give the stronger of running evidence [n] and of what the newest frame [n, k] alone says.
+def joined(smoothed: Floats, log_tails: Floats32) -> Floats:
+    """Give the stronger of running evidence [n] and of what the newest frame [k, n] alone says.
 
     One frame's evidence is put on the scale of running evidence by equal chance: nine in ten
     frames are below 6.1, and each 1.75 more is ten times rarer (simulated as for `scored`). Who
     asks twice finds something twice as often at most, which is taken off (Bonferroni).
     """
-    at_once = np.sqrt(np.maximum(log_tails, 0.0)).sum(axis=1)
+    at_once = summed(np.sqrt(np.maximum(log_tails, 0.0)))
     rarer = (at_once - ONE_IN_TEN_AT_ONCE) / TEN_TIMES_RARER_AT_ONCE - ASKED_TWICE
     joint: Floats = np.maximum(smoothed, ONE_IN_TEN + TEN_TIMES_RARER * rarer)
     return joint
@@ -72,7 +74,7 @@ def scored(evidence: Floats) -> Floats:
     scores compare across devices; how often a device reaches one is for its own table to say.
     """
     over = evidence - ONE_IN_TEN
-    below = (np.maximum(evidence, 0.0) / ONE_IN_TEN) ** 4
+    below = np.square(np.square(np.maximum(evidence, 0.0) / ONE_IN_TEN))
     return np.where(over < 0, below, 1.0 + over / TEN_TIMES_RARER)
 
 
