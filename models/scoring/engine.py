@@ -86,6 +86,11 @@ class Engine:
         """The devices that have been introduced."""
         return tuple(self._devices)
 
+    @property
+    def lanes(self) -> Sequence[Lane]:
+        """The lists of channels that have been told, each with its scorer."""
+        return tuple(self._lanes.values())
+
     def tenant_and_timeline(self, device: int) -> tuple[str, str]:
         """Say whose a device is and on which timeline it lives."""
         told = self._devices[device].introduction

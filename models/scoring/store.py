@@ -129,10 +129,10 @@ class ScoringStore:
         with transaction(self._connection, tenant=EVERY_TENANT):
             frames = self._connection.execute(_SQL["frames"], ids, binary=True).fetchall()
             events = self._connection.execute(_SQL["events"], ids).fetchall()
-        frames_of = _grouped(frames)
-        events_of = _grouped(events)
+        frames_of = grouped(frames)
+        events_of = grouped(events)
         return {
-            key: _batch(key[1], frames_of.get(key, []), events_of.get(key, [])) for key in wanted
+            key: batch_of(key[1], frames_of.get(key, []), events_of.get(key, [])) for key in wanted
         }
 
     def _move(self, block: str, ends: Positions) -> None:
@@ -172,7 +172,7 @@ def _entry(row: tuple[Any, ...], batches: Mapping[tuple[int, int], Batch]) -> En
     )
 
 
-def _grouped(rows: Iterable[tuple[Any, ...]]) -> dict[tuple[int, int], list[tuple[Any, ...]]]:
+def grouped(rows: Iterable[tuple[Any, ...]]) -> dict[tuple[int, int], list[tuple[Any, ...]]]:
     """Give rows by batch and partition, in their order."""
     groups: dict[tuple[int, int], list[tuple[Any, ...]]] = {}
     for row in rows:
@@ -180,7 +180,7 @@ def _grouped(rows: Iterable[tuple[Any, ...]]) -> dict[tuple[int, int], list[tupl
     return groups
 
 
-def _batch(
+def batch_of(
     partition: int, frames: Sequence[tuple[Any, ...]], events: Sequence[tuple[Any, ...]]
 ) -> Batch:
     """Make a batch of rows as the blocks `frames` and `events` give them, in their order."""
