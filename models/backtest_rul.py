@@ -85,14 +85,12 @@ def figures(told: ToldRul, truth: Floats | None, unit: str = CYCLES) -> dict[str
         return out
     capped = np.minimum(truth, model.cap)
     simple = np.clip(told.mean_life - told.age, 0.0, model.cap)
-    found = {
+    late = simple - capped
+    return out | {
         "told": _told(told, truth),
-        **judged(told.quantiles[known], capped[known]),
-        "mean_life_minus_age": {"rmse": _rmse(simple - capped), "score": nasa(simple - capped)},
+        **judged(told.quantiles[known], capped[known], unit),
+        "mean_life_minus_age": {"rmse": _rmse(late), "score": _score(late, unit)},
     }
-    if unit != CYCLES:
-        found["score"] = found["mean_life_minus_age"]["score"] = None
-    return out | found
 
 
 def _told(told: ToldRul, truth: Floats) -> list[dict[str, Any]]:
@@ -106,7 +104,7 @@ def _told(told: ToldRul, truth: Floats) -> list[dict[str, Any]]:
     ]
 
 
-def judged(quantiles: Floats, truth: Floats) -> dict[str, Any]:
+def judged(quantiles: Floats, truth: Floats, unit: str = CYCLES) -> dict[str, Any]:
     """Return RMSE and NASA score of P50, and how often and how widely P10 to P90 holds."""
     if not len(truth):
         return {"rmse": None, "score": None, "coverage": asdict(wilson(0, 0)), "width": None}
@@ -114,7 +112,7 @@ def judged(quantiles: Floats, truth: Floats) -> dict[str, Any]:
     held = (low <= truth) & (truth <= high)
     return {
         "rmse": _rmse(middle - truth),
-        "score": nasa(middle - truth),
+        "score": _score(middle - truth, unit),
         "coverage": asdict(wilson(int(held.sum()), len(held))),
         "width": float((high - low).mean()),
         "below_p10": int((truth < low).sum()),
@@ -128,6 +126,10 @@ def nasa(late: Floats) -> float:
     Saxena et al., Damage propagation modeling for aircraft engine run-to-failure simulation (2008).
     """
     return float(np.where(late < 0, np.expm1(-late / 13.0), np.expm1(late / 10.0)).sum())
+
+
+def _score(late: Floats, unit: str) -> float | None:
+    return nasa(late) if unit == CYCLES else None
 
 
 def _rmse(error: Floats) -> float:
