@@ -152,8 +152,7 @@ def shares(parts: Sequence[Floats32], log_tails: Floats32) -> Floats32:
     for part, log_tail in zip(parts, log_tails, strict=True):
         total = np.maximum(summed(part), _TINY)
         weighed += part * (log_tail / total).astype(np.float32)
-    whole: Floats32 = weighed / np.maximum(summed(weighed), _TINY)
-    return whole
+    return np.asarray(weighed / np.maximum(summed(weighed), _TINY), np.float32)
 
 
 def paired(pairs: Floats32, z: Floats32, known: Bools, memory: float) -> Floats32:
