@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 HALVES = 2
+CYCLES = "cycles"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,7 @@ def tell(
 
 
 def told_by(trained: TrainedRul, lives: Lives, test: Lives) -> ToldRul:
-    """Return what a model, trained on complete lives, tells of others."""
+    """Return what a model, trained on complete lives, tells of others in the same unit of use."""
     model = trained.model
     quantiles = model.predict(model.columns(test)[test.last])
     blind = ~np.isfinite(test.seen_as(model.view.channels)).any(axis=1)
@@ -64,8 +65,11 @@ def told_by(trained: TrainedRul, lives: Lives, test: Lives) -> ToldRul:
     )
 
 
-def figures(told: ToldRul, truth: Floats | None) -> dict[str, Any]:
-    """Return the figures; those of the test devices only where the truth is given."""
+def figures(told: ToldRul, truth: Floats | None, unit: str = CYCLES) -> dict[str, Any]:
+    """Return the figures, in a unit of use; of the test devices only where the truth is given.
+
+    NASA's score is defined for cycles alone, and null in another unit.
+    """
     model = told.trained.model
     known = np.isfinite(told.quantiles).all(axis=1)
     out: dict[str, Any] = {
@@ -74,16 +78,18 @@ def figures(told: ToldRul, truth: Floats | None) -> dict[str, Any]:
         "learnt_from_devices": model.devices,
         "least_devices": LEAST_DEVICES,
         "cap": model.cap,
+        "unit": unit,
         "cross_validated": _cross_validated(told.trained.left_out, model.cap),
     }
     if truth is None:
         return out
     capped = np.minimum(truth, model.cap)
     simple = np.clip(told.mean_life - told.age, 0.0, model.cap)
+    late = simple - capped
     return out | {
         "told": _told(told, truth),
-        **judged(told.quantiles[known], capped[known]),
-        "mean_life_minus_age": {"rmse": _rmse(simple - capped), "score": nasa(simple - capped)},
+        **judged(told.quantiles[known], capped[known], unit),
+        "mean_life_minus_age": {"rmse": _rmse(late), "score": _score(late, unit)},
     }
 
 
@@ -98,7 +104,7 @@ def _told(told: ToldRul, truth: Floats) -> list[dict[str, Any]]:
     ]
 
 
-def judged(quantiles: Floats, truth: Floats) -> dict[str, Any]:
+def judged(quantiles: Floats, truth: Floats, unit: str = CYCLES) -> dict[str, Any]:
     """Return RMSE and NASA score of P50, and how often and how widely P10 to P90 holds."""
     if not len(truth):
         return {"rmse": None, "score": None, "coverage": asdict(wilson(0, 0)), "width": None}
@@ -106,7 +112,7 @@ def judged(quantiles: Floats, truth: Floats) -> dict[str, Any]:
     held = (low <= truth) & (truth <= high)
     return {
         "rmse": _rmse(middle - truth),
-        "score": nasa(middle - truth),
+        "score": _score(middle - truth, unit),
         "coverage": asdict(wilson(int(held.sum()), len(held))),
         "width": float((high - low).mean()),
         "below_p10": int((truth < low).sum()),
@@ -120,6 +126,10 @@ def nasa(late: Floats) -> float:
     Saxena et al., Damage propagation modeling for aircraft engine run-to-failure simulation (2008).
     """
     return float(np.where(late < 0, np.expm1(-late / 13.0), np.expm1(late / 10.0)).sum())
+
+
+def _score(late: Floats, unit: str) -> float | None:
+    return nasa(late) if unit == CYCLES else None
 
 
 def _rmse(error: Floats) -> float:

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from models.channelwise import summed
 from models.exceedance import EDGES, Counts
 
 Floats = npt.NDArray[np.float64]
+Floats32 = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
@@ -16,6 +18,9 @@ RELEARN_FRAMES = 200
 """A released device learns anew for so many frames, and is not anomalous meanwhile."""
 BRIEF_FRAMES = 30
 """An anomalous state that ends within so many frames enters the tables, and no longer one."""
+UNSEEN = 2.5
+"""A healthy device reaches a score so many times as often as its tables say (simulated), for what
+lasts longer than `BRIEF_FRAMES` never enters them."""
 REFERENCE_COUNT = 200.0
 """`usual_sums` counts for so many values."""
 SMOOTH = 0.2
@@ -26,21 +31,38 @@ USUAL_ROOT = 0.89
 ONE_IN_TEN = 5.3
 TEN_TIMES_RARER = 1.0
 """See `scored`."""
+ONE_IN_TEN_AT_ONCE = 6.1
+TEN_TIMES_RARER_AT_ONCE = 1.75
+ASKED_TWICE = 0.3
+"""log10(2): see `joined`."""
 LEAST_ODD = 3.0
 """Tables of evidence hold what is above this, because their edges are finest near 0."""
 
 
-def evidence(before: Floats, log_tails: Floats, lasting: int) -> Floats:
-    """Add frames [n] to their devices' running evidence [n, 2]: all of it, and the fresh part.
+def evidence(before: Floats, log_tails: Floats32, lasting: int) -> Floats:
+    """Add frames [n] to their devices' running evidence [2, n]: all of it, and the fresh part.
 
-    Each detector adds the root of its log-tail [n, k], so that one of them alone, however loud,
+    Each detector adds the root of its log-tail [k, n], so that one of them alone, however loud,
     does not outweigh two that agree. The fresh part takes the detector `lasting`, which piles up
     and only time clears, to be as usual.
     """
     roots = np.sqrt(np.maximum(log_tails, 0.0))
-    whole = roots.sum(axis=1)
-    fresh = whole - roots[:, lasting] + USUAL_ROOT
-    return before + SMOOTH * (np.stack([whole, fresh], axis=1) - before)
+    whole = summed(roots)
+    fresh = whole - roots[lasting] + USUAL_ROOT
+    return before + SMOOTH * (np.stack([whole, fresh]) - before)
+
+
+def joined(smoothed: Floats, log_tails: Floats32) -> Floats:
+    """Give the stronger of running evidence [n] and of what the newest frame [k, n] alone says.
+
+    One frame's evidence is put on the scale of running evidence by equal chance: nine in ten
+    frames are below 6.1, and each 1.75 more is ten times rarer (simulated as for `scored`). Who
+    asks twice finds something twice as often at most, which is taken off (Bonferroni).
+    """
+    at_once = summed(np.sqrt(np.maximum(log_tails, 0.0)))
+    rarer = (at_once - ONE_IN_TEN_AT_ONCE) / TEN_TIMES_RARER_AT_ONCE - ASKED_TWICE
+    joint: Floats = np.maximum(smoothed, ONE_IN_TEN + TEN_TIMES_RARER * rarer)
+    return joint
 
 
 def scored(evidence: Floats) -> Floats:
@@ -52,7 +74,7 @@ def scored(evidence: Floats) -> Floats:
     scores compare across devices; how often a device reaches one is for its own table to say.
     """
     over = evidence - ONE_IN_TEN
-    below = (np.maximum(evidence, 0.0) / ONE_IN_TEN) ** 4
+    below = np.square(np.square(np.maximum(evidence, 0.0) / ONE_IN_TEN))
     return np.where(over < 0, below, 1.0 + over / TEN_TIMES_RARER)
 
 
@@ -69,7 +91,7 @@ def frame_chance(alarms_per_week: float, cadence_s: Floats) -> Floats:
     threshold in runs of about 1 / `SMOOTH`, and a run raises one alarm.
     """
     frames = alarms_per_week * np.maximum(cadence_s, 1e-3) / WEEK_S
-    return np.minimum(frames / SMOOTH, 0.1)
+    return np.minimum(frames / SMOOTH / UNSEEN, 0.1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Floats32 = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 Counts = npt.NDArray[np.uint16]
 
@@ -36,10 +37,13 @@ _REACHED: Counts = np.zeros((256, len(EDGES)), np.uint16)
 """[bin, b] 1 where a value of that bin counts; the last row is of none."""
 _REACHED[:255] = np.arange(255)[:, None] >= _BINS
 _PER_EDGE = 1.0 / np.log(1.25)
+_NOTHING = np.float32(0.0)
 _ROUNDING = 1e-9
 """What lies on an edge reaches it."""
-_LOGS: Floats = np.log(np.arange(1.0, 2**16 + 1.0))
+_LOGS: Floats32 = np.log(np.arange(1.0, 2**16 + 1.0)).astype(np.float32)
 """ln(n + 1) of every count n."""
+_STARTS: Floats32 = EDGES.astype(np.float32)
+_PER_WIDTH: Floats32 = (1.0 / _WIDTHS).astype(np.float32)
 
 
 def binned(values: Floats) -> npt.NDArray[np.uint8]:
@@ -49,7 +53,8 @@ def binned(values: Floats) -> npt.NDArray[np.uint8]:
 
 def added(table: Counts, bins: npt.NDArray[np.uint8]) -> Counts:
     """Add one value [...], as `binned`, to each table [..., b]."""
-    grown: Counts = table + np.take(_REACHED[:, : table.shape[-1]], bins, axis=0)
+    grown: Counts = np.take(_REACHED[:, : table.shape[-1]], bins, axis=0)
+    grown += table
     full = grown[..., 0] >= CAPACITY
     if full.any():
         grown[full] >>= 1
@@ -58,7 +63,7 @@ def added(table: Counts, bins: npt.NDArray[np.uint8]) -> Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tables:
-    """The tables that rows [n] of devices look at, k of them each, where they lie."""
+    """The tables that devices [n] look at, k of them each, where they lie."""
 
     own: Counts
     """[s, >= k, b] of all devices."""
@@ -72,12 +77,17 @@ class Tables:
         """Edges of each table."""
         return int(self.own.shape[-1])
 
-    def at(self, index: Ints) -> Ints:
-        """How many values reached the edges `index` [n, k]."""
-        counts = _picked(self.own, self.slots, index)
+    def totals(self, kinds: int) -> Counts:
+        """How many values the first `kinds` tables of each hold, [k, n]."""
+        return self.between(np.zeros((kinds, 1), np.int64))[0]
+
+    def between(self, index: Ints) -> tuple[Counts, Counts]:
+        """How many values reached the edges `index` [k, n], and how many the edges after them."""
+        low, high = _picked(self.own, self.slots, index)
         if self.prior is None or self.which is None:
-            return counts
-        return counts + _picked(self.prior, self.which, index)
+            return low, high
+        more = _picked(self.prior, self.which, index)
+        return low + more[0], high + more[1]
 
     def whole(self, rows: Ints, kinds: Ints) -> Counts:
         """The tables [m, b] of some rows."""
@@ -87,30 +97,32 @@ class Tables:
         return own + self.prior[self.which[rows], kinds]
 
 
-def _picked(tables: Counts, at: Ints, index: Ints) -> Ints:
+def _picked(tables: Counts, at: Ints, index: Ints) -> tuple[Counts, Counts]:
     _, kinds, bins = tables.shape
-    first = (at * (kinds * bins))[:, None] + np.arange(index.shape[1]) * bins
-    counts: Ints = np.take(tables.reshape(-1), first + index).astype(np.int64)
-    return counts
+    place = index + (np.arange(len(index)) * bins)[:, None] + at * (kinds * bins)
+    counts = tables.reshape(-1)
+    return np.take(counts, place), np.take(counts, place + 1)
 
 
-def log_tail(tables: Tables, values: Floats, totals: Ints, bins: Ints) -> Floats:
-    """-ln P(as large as this or larger) of values [n, k]; 0 for an empty table.
+def log_tail(tables: Tables, values: Floats32, totals: Counts, bins: Ints) -> Floats32:
+    """-ln P(as large as this or larger) of values [k, n]; 0 for an empty table.
 
-    `totals` [n, k] are how many values each table holds, `bins` where the values belong, as
+    `totals` [k, n] are how many values each table holds, `bins` where the values belong, as
     `binned_at` gives it. Values are never negative. NaN gives 0: an unknown statistic says nothing.
     """
-    inside = np.clip(bins, 0, tables.bins - 2)
-    low, high = tables.at(inside), tables.at(inside + 1)
+    inside = np.minimum(np.maximum(bins, 0), tables.bins - 2)
+    low, high = tables.between(inside)
     below, above = np.take(_LOGS, low), np.take(_LOGS, high)
-    share = (values - np.take(EDGES, inside)) / np.take(_WIDTHS, inside)
-    tail = np.where(bins >= 0, np.take(_LOGS, totals) - below + (below - above) * share, 0.0)
-    rows, kinds = np.nonzero((bins >= 0) & (high < _wanted(totals)))
-    tail[rows, kinds] = _extrapolated(tables.whole(rows, kinds), values[rows, kinds])
-    return np.where(totals > 0, tail, 0.0)
+    share = (values - np.take(_STARTS, inside)) * np.take(_PER_WIDTH, inside)
+    says = (bins >= 0) & (totals > 0)
+    tail = np.where(says, np.take(_LOGS, totals) - below + (below - above) * share, _NOTHING)
+    beyond = np.flatnonzero(says & (high < _wanted(totals)))
+    kinds, rows = np.divmod(beyond, tail.shape[1])
+    tail[kinds, rows] = _extrapolated(tables.whole(rows, kinds), values[kinds, rows])
+    return tail
 
 
-def binned_at(values: Floats) -> Ints:
+def binned_at(values: Floats | Floats32) -> Ints:
     """Index of the last edge that values [...] reach; -1 for NaN.
 
     Worked out, not looked up: edges are geometric.
@@ -123,8 +135,9 @@ def binned_at(values: Floats) -> Ints:
     return np.where(unknown, -1, np.minimum(reached, len(EDGES) - 1))
 
 
-def _wanted(total: Floats | Ints) -> Floats:
-    return np.maximum(TAIL_LEAST, TAIL_SHARE * total)
+def _wanted(total: Floats | Counts) -> Floats:
+    wanted: Floats = np.maximum(TAIL_LEAST, TAIL_SHARE * total)
+    return wanted
 
 
 def _log_survival(count: Floats, total: Floats) -> Floats:
@@ -161,7 +174,7 @@ def _tail(table: Counts) -> _Tail:
     return _Tail(total=total, start=start, count=count, mean_excess=mean_excess)
 
 
-def _extrapolated(table: Counts, values: Floats) -> Floats:
+def _extrapolated(table: Counts, values: Floats32) -> Floats:
     tail = _tail(table)
     excess = np.maximum(values - EDGES[tail.start], 0.0) / (tail.count * tail.mean_excess)
     return _log_survival(tail.count, tail.total) + tail.count * np.log1p(excess)

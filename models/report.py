@@ -98,7 +98,7 @@ def _rul(f: dict[str, Any]) -> list[str]:
     return [
         "<h1>Remaining life</h1>",
         table(["figure", ""], scalars + nested),
-        figure("True cycles left, and P10 to P90 told", ranges(told, f["cap"])),
+        figure(f"True {f.get('unit', 'cycles')} left, and P10 to P90 told", ranges(told, f["cap"])),
         "<h2>Worst misses</h2>",
         table(
             ["device", "truth", "P10", "P50", "P90"],

@@ -1,7 +1,7 @@
 """The detectors: five statistics per frame, and how far each channel is behind each of them.
 
-Rows n, channels c. Standardised residuals z that are unknown are 0 and count for nothing. Sums over
-channels are `einsum`s, whose result for a row does not depend on the other rows; BLAS's would.
+Channels c, frames n. Standardised residuals z that are unknown are 0 and count for nothing. Sums
+over channels are `summed`, whose result for a frame does not depend on the others; BLAS's would.
 """
 
 from collections.abc import Sequence
@@ -10,9 +10,10 @@ from functools import cache
 
 import numpy as np
 
-from models.anomaly.levels import FORGET, FORGET_FAST, USUAL_WANDER, Baseline, Reals
+from models.anomaly.levels import FORGET, FORGET_FAST, USUAL_WANDER, Baseline
 from models.anomaly.spec import Bools, Floats, Floats32, Ints
 from models.anomaly.state import FAST, HIGH, LAST, LOW, MEAN, STIR
+from models.channelwise import summed
 
 ALLOWANCE = 0.5
 """CUSUM's k: half the shift, in standard deviations, that is to be found soonest (Page, 1954)."""
@@ -35,7 +36,7 @@ _NOTHING = np.float32(0.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deviations:
-    """One frame against what was to be expected; all [n, c], 0 where unknown."""
+    """Frames against what was to be expected; all [c, n], 0 where unknown."""
 
     values: Floats
     z: Floats32
@@ -46,20 +47,16 @@ class Deviations:
     stepped: Bools
     """The difference is known too."""
 
-    def rows(self, which: Ints) -> "Deviations":
-        """Some of the frames."""
-        return Deviations(**{name: getattr(self, name)[which] for name in self.__slots__})
-
 
 def deviations(
     values: Floats, residuals: Floats32, steps: Floats32, base: Baseline, known: Bools
 ) -> Deviations:
-    """Standardise residuals and steps [n, c], NaN where unknown."""
+    """Standardise residuals and steps [c, n], NaN where unknown."""
     stepped = known & np.isfinite(steps)
     return Deviations(
         values=values,
-        z=np.where(known, np.clip(residuals / base.spread, -Z_TOP, Z_TOP), _NOTHING),
-        jumps=np.where(stepped, np.clip(steps / base.step, -Z_TOP, Z_TOP), _NOTHING),
+        z=np.where(known, _within(residuals / base.spread, Z_TOP), _NOTHING),
+        jumps=np.where(stepped, _within(steps / base.step, Z_TOP), _NOTHING),
         known=known,
         stepped=stepped,
     )
@@ -68,101 +65,109 @@ def deviations(
 def moved(
     motion: Floats, trend: Floats32, frame: Deviations, wander: Floats32
 ) -> tuple[Floats, Floats32]:
-    """Advance `motion` [n, 2, c] and `trend` [n, 4, c] by one frame.
+    """Advance `motion` [2, c, n] and `trend` [4, c, n] by one frame.
 
     A CUSUM's deviations are scaled to unit long-run variance, as seen in the wander of the mean:
     otherwise the most strongly autocorrelated channel would always be the highest.
     """
-    values, fast = frame.values, motion[:, FAST]
+    values, fast = frame.values, motion[FAST]
     later = np.empty_like(motion)
-    later[:, LAST] = values
-    later[:, FAST] = np.where(np.isfinite(values), fast + FORGET_FAST * (values - fast), fast)
+    later[LAST] = values
+    later[FAST] = np.where(np.isfinite(values), fast + FORGET_FAST * (values - fast), fast)
     whitened = frame.z * np.minimum(USUAL_WANDER / wander, 1.0)
-    bounded = np.clip(whitened, -CUSUM_CLIP, CUSUM_CLIP)
+    bounded = _within(whitened, CUSUM_CLIP)
     size = np.minimum(np.abs(frame.jumps), CUSUM_CLIP)
-    mean, high, low, stir = (trend[:, row] for row in (MEAN, HIGH, LOW, STIR))
+    mean, high, low, stir = (trend[row] for row in (MEAN, HIGH, LOW, STIR))
     after = np.empty_like(trend)
-    after[:, MEAN] = np.where(frame.known, mean + FORGET * (frame.z - mean), mean)
-    after[:, HIGH] = np.where(frame.known, np.clip(high + bounded - ALLOWANCE, 0, CUSUM_TOP), high)
-    after[:, LOW] = np.where(frame.known, np.clip(low - bounded - ALLOWANCE, 0, CUSUM_TOP), low)
-    after[:, STIR] = np.where(frame.stepped, stir + FORGET * (size - USUAL_STIR - stir), stir)
+    after[MEAN] = np.where(frame.known, mean + FORGET * (frame.z - mean), mean)
+    after[HIGH] = np.where(frame.known, _piled(high + bounded), high)
+    after[LOW] = np.where(frame.known, _piled(low - bounded), low)
+    after[STIR] = np.where(frame.stepped, stir + FORGET * (size - USUAL_STIR - stir), stir)
     return later, after
+
+
+def _within(values: Floats32, most: float) -> Floats32:
+    bounded: Floats32 = np.minimum(np.maximum(values, -most), most)
+    return bounded
+
+
+def _piled(risen: Floats32) -> Floats32:
+    piled: Floats32 = np.minimum(np.maximum(risen - ALLOWANCE, _NOTHING), CUSUM_TOP)
+    return piled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """The statistics [n, k], never negative, and each channel's part [n, c] in each."""
+    """The statistics [k, n], never negative, and each channel's part [c, n] in each."""
 
-    statistics: Floats
+    statistics: Floats32
     parts: tuple[Floats32, ...]
 
 
 def gathered(
-    frame: Deviations, trend: Floats32, wander: Floats32, climbs: Floats, precision: Floats32
+    frame: Deviations, trend: Floats32, wander: Floats32, climbs: Floats32, precision: Floats32
 ) -> Evidence:
     """Work out the five statistics of each frame in the order of `state.STATISTICS`.
 
-    `climbs` [n, c] are the log-tails of the channels' CUSUMs, each by its own channel's table: a
+    `climbs` [c, n] are the log-tails of the channels' CUSUMs, each by its own channel's table: a
     channel that wanders by nature would otherwise hide the shift of one that does not. NaN is
-    unknown; a frame of which no climb is known has no CUSUM statistic.
+    unknown; a frame of which no climb is known has no CUSUM statistic. `precision` [c, c, n].
     """
-    present = np.maximum(frame.known.sum(axis=1), 1)
-    point, point_parts = _mahalanobis(frame.z, precision)
-    mean, mean_parts = _mahalanobis(
-        np.where(frame.known, trend[:, MEAN] / wander, _NOTHING), precision
-    )
+    present = np.maximum(frame.known.sum(axis=0), 1).astype(np.float32)
+    means = np.where(frame.known, trend[MEAN] / wander, _NOTHING)
+    (point, mean), (point_parts, mean_parts) = _mahalanobis(frame.z, means, precision)
     jump = frame.jumps * frame.jumps
-    stir = np.where(frame.known, np.abs(trend[:, STIR]), _NOTHING)
-    climb = _largest(np.where(np.isnan(climbs), -1.0, climbs))
+    stir = np.where(frame.known, np.abs(trend[STIR]), _NOTHING)
+    climb = np.where(np.isnan(climbs), np.float32(-1.0), climbs).max(axis=0)
     figures = [
         point / present,
         mean / present,
-        np.where(climb < 0, np.nan, climb),
-        _largest(jump),
-        _largest(stir) * 10.0,
+        np.where(climb < 0, np.float32(np.nan), climb),
+        jump.max(axis=0),
+        stir.max(axis=0) * 10.0,
     ]
-    climbed = np.where(np.isnan(climbs), 0.0, climbs).astype(np.float32)
+    climbed = np.where(np.isnan(climbs), _NOTHING, climbs)
     stirred = stir * stir
     return Evidence(
-        statistics=np.stack(figures, axis=1).astype(np.float64),
+        statistics=np.stack(figures),
         parts=(point_parts, mean_parts, climbed * climbed, jump * jump, stirred * stirred),
     )
 
 
-def _largest(values: Reals) -> Reals:
-    """Give each row's largest value: in half the time of a maximum over short rows."""
-    largest: Reals = values[np.arange(len(values)), values.argmax(axis=1)]
-    return largest
+def _mahalanobis(point: Floats32, mean: Floats32, precision: Floats32) -> tuple[Floats32, Floats32]:
+    """Z' P z [2, n] of both, and what leaving one channel out takes off: (P z)_i² / P_ii."""
+    z = np.stack([point, mean], axis=1)
+    weighed = precision[0][:, None] * z[0]
+    for row, of_row in zip(precision[1:], z[1:], strict=True):
+        weighed += row[:, None] * of_row
+    distance = np.maximum(summed(weighed * z), _NOTHING)
+    diagonal = np.einsum("iin->in", precision)[:, None]
+    parts = np.where(z != 0.0, weighed * weighed / diagonal, _NOTHING)
+    return distance, parts.transpose(1, 0, 2)
 
 
-def _mahalanobis(z: Floats32, precision: Floats32) -> tuple[Floats32, Floats32]:
-    """Z' P z, and what it falls by when one channel is left out: (P z)_i² / P_ii."""
-    weighed = np.einsum("nij,nj->ni", precision, z)
-    distance = np.maximum(np.einsum("ni,ni->n", weighed, z), _NOTHING)
-    diagonal = np.einsum("nii->ni", precision)
-    return distance, np.where(z != 0.0, weighed * weighed / diagonal, _NOTHING)
-
-
-def shares(parts: Sequence[Floats32], log_tails: Floats) -> Floats32:
-    """Share each frame's evidence out to its channels [n, c], detectors weighed by log-tail."""
+def shares(parts: Sequence[Floats32], log_tails: Floats32) -> Floats32:
+    """Share each frame's evidence out to its channels [c, n], detectors [k, n] by log-tail."""
     weighed = np.zeros_like(parts[0])
-    for part, log_tail in zip(parts, log_tails.T, strict=True):
-        total = np.maximum(np.einsum("nc->n", part), _TINY)
-        weighed += part * (log_tail / total).astype(np.float32)[:, None]
-    whole: Floats32 = weighed / np.maximum(np.einsum("nc->n", weighed), _TINY)[:, None]
-    return whole
+    for part, log_tail in zip(parts, log_tails, strict=True):
+        total = np.maximum(summed(part), _TINY)
+        weighed += part * (log_tail / total).astype(np.float32)
+    return np.asarray(weighed / np.maximum(summed(weighed), _TINY), np.float32)
 
 
-def paired(pairs: Floats32, frame: Deviations, memory: float) -> Floats32:
-    """Update the running covariance of residuals [n, 1 + c (c + 1) / 2], its weight first."""
-    rows, columns = _triangle(frame.z.shape[1])
-    bounded = np.clip(frame.z, -CUSUM_CLIP, CUSUM_CLIP)
-    weight = pairs[:, :1].astype(np.float64)
-    rate = 1.0 / np.minimum(weight + 1.0, memory)
-    use = frame.known[:, rows] & frame.known[:, columns]
-    change = np.where(use, bounded[:, rows] * bounded[:, columns] - pairs[:, 1:], 0.0)
-    after = np.concatenate([weight + 1.0, pairs[:, 1:] + rate * change], axis=1)
-    return np.asarray(after, np.float32)
+def paired(pairs: Floats32, z: Floats32, known: Bools, memory: float) -> Floats32:
+    """Update the running covariance [1 + c (c + 1) / 2, n] of residuals, its weight first."""
+    rows, columns = _triangle(len(z))
+    bounded = _within(z, CUSUM_CLIP)
+    rate = (1.0 / np.minimum(pairs[0] + 1.0, memory)).astype(np.float32)
+    change = bounded[rows] * bounded[columns]
+    change -= pairs[1:]
+    change *= rate
+    change *= known[rows] & known[columns]
+    after = pairs.copy()
+    after[0] += 1.0
+    after[1:] += change
+    return after
 
 
 def precisions(pairs: Floats32, cohort: Floats) -> Floats32:
@@ -180,6 +185,12 @@ def precisions(pairs: Floats32, cohort: Floats) -> Floats32:
     for pivot in range(channels):
         matrix = _swept(matrix, pivot)
     return np.asarray(matrix[:, rows, columns], np.float32)
+
+
+def unfolded_last(triangles: Floats32, channels: int) -> Floats32:
+    """Make symmetric matrices [c, c, n] of their upper triangles [c (c + 1) / 2, n]."""
+    whole: Floats32 = np.take(triangles, _unfolding(channels), axis=0)
+    return whole.reshape(channels, channels, -1)
 
 
 def unfolded(triangles: Floats32, channels: int) -> Floats32:

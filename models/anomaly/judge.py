@@ -12,11 +12,13 @@ from models.anomaly.state import HIGH, LOW, STATISTICS, ScorerState
 from models.anomaly.versions import PriorVersions
 from models.anomaly.view import View
 from models.calibration import Limits
+from models.channelwise import turned
 from models.exceedance import Counts, Tables
 
 CUSUM = STATISTICS.index("cusum")
 LIMIT_FRAMES = 16
 _USUAL_SUMS = calibration.usual_sums()
+_UNKNOWN = np.float32(np.nan)
 _NEVER_RELEASED = 2**62
 
 
@@ -28,15 +30,15 @@ class Judgement:
     motion: Floats
     trend: Floats32
     evidence: Evidence
-    log_tails: Floats
-    """[n, k] of each detector."""
+    log_tails: Floats32
+    """[k, n] of each detector."""
     tables: Tables
     """The last one of a device is of its evidence above `LEAST_ODD` so far."""
     bins: Ints
-    """[n, k + 1 + c] where the statistics, the evidence and the CUSUMs belong in their tables; -1
+    """[k + 1 + c, n] where the statistics, the evidence and the CUSUMs belong in their tables; -1
     where they mean nothing."""
     evidenced: Floats
-    """[n, 2] the running evidence, as `calibration.evidence` gives it."""
+    """[2, n] the running evidence, as `calibration.evidence` gives it."""
     score: Floats
     fresh: Floats
     """[n] the score without what the CUSUMs have piled up."""
@@ -47,42 +49,44 @@ def judged(state: ScorerState, priors: PriorVersions, slots: Ints, view: View) -
     """Weigh a wave's evidence; nothing is known until the tables hold enough values."""
     deviations = evidence.deviations(view.values, view.residuals, view.steps, view.base, view.known)
     motion, trend = evidence.moved(view.motion, view.trend, deviations, view.base.wander)
-    heights = np.where(view.known, np.maximum(trend[:, HIGH], trend[:, LOW]), np.nan)
+    heights = np.where(view.known, np.maximum(trend[HIGH], trend[LOW]), _UNKNOWN)
     rises = exceedance.binned_at(heights)
     climbs = _climbs(priors.climb_tables(state.climbs, slots, view.which), heights, rises)
-    precision = evidence.unfolded(np.take(state.precision, slots, axis=0), view.values.shape[1])
+    triangles = turned(np.take(state.precision, slots, axis=0))
+    precision = evidence.unfolded_last(triangles, len(view.values))
     found = evidence.gathered(deviations, trend, view.base.wander, climbs, precision)
     tables = priors.tables(state.tails, slots, view.which)
-    totals = tables.at(np.zeros(found.statistics.shape, np.int64))
-    ready = (totals >= exceedance.READY_LEAST).all(axis=1)
+    totals = tables.totals(len(found.statistics))
+    ready = (totals >= exceedance.READY_LEAST).all(axis=0)
     bins = exceedance.binned_at(found.statistics)
     log_tails = exceedance.log_tail(tables, found.statistics, totals, bins)
-    seen = np.any(view.known, axis=1) & np.all(np.isfinite(found.statistics), axis=1)
+    seen = view.known.any(axis=0) & np.isfinite(found.statistics).all(axis=0)
     known = np.asarray(seen & ready, np.bool_)
-    before = state.evidence[slots].astype(np.float64)
+    before = turned(state.evidence[slots]).astype(np.float64)
     evidenced = calibration.evidence(before, log_tails, CUSUM)
-    whole, fresh = calibration.scored(evidenced).T
-    total = np.where(known, np.maximum(evidenced[:, 0] - calibration.LEAST_ODD, 0.0), np.nan)
+    joint = calibration.joined(evidenced[0], log_tails)
+    whole, fresh = calibration.scored(joint), calibration.scored(evidenced[1])
+    total = np.where(known, np.maximum(joint - calibration.LEAST_ODD, 0.0), np.nan)
     return Judgement(
         deviations=deviations,
         motion=motion,
         trend=trend,
         evidence=found,
         log_tails=log_tails,
-        evidenced=np.where(known[:, None], evidenced, before),
+        evidenced=np.where(known, evidenced, before),
         tables=tables,
-        bins=np.concatenate([bins, exceedance.binned_at(total)[:, None], rises], axis=1),
+        bins=np.concatenate([bins, exceedance.binned_at(total)[None], rises]),
         score=np.where(known, whole, 0.0),
         fresh=np.where(known, fresh, 0.0),
         known=known,
     )
 
 
-def _climbs(tables: Tables, heights: Floats, bins: Ints) -> Floats:
-    """Log-tails [n, c] of the CUSUMs; NaN where a channel's table does not hold enough yet."""
-    totals = tables.at(np.zeros(heights.shape, np.int64))
+def _climbs(tables: Tables, heights: Floats32, bins: Ints) -> Floats32:
+    """Log-tails [c, n] of the CUSUMs; NaN where a channel's table does not hold enough yet."""
+    totals = tables.totals(len(heights))
     tails = exceedance.log_tail(tables, heights, totals, np.minimum(bins, tables.bins - 1))
-    return np.where(totals >= exceedance.READY_LEAST, tails, np.nan)
+    return np.where(totals >= exceedance.READY_LEAST, tails, _UNKNOWN)
 
 
 def limited(
@@ -99,7 +103,7 @@ def limited(
         rows = np.flatnonzero(due)
         sums = tables.whole(rows, np.full(len(rows), len(STATISTICS)))
         state.limits[slots[due]] = _limits(spec, sums + _USUAL_SUMS, cadence_s)
-    alarm, enter = state.limits[slots].astype(np.float64).T
+    alarm, enter = turned(state.limits[slots]).astype(np.float64)
     return Limits(
         enter=enter,
         leave=np.full(len(slots), spec.leave),

@@ -1,7 +1,7 @@
 """Baselines: robust running centre and spread per (device, phase, channel), blended with a prior.
 
-Rows n, channels c. Every operation is elementwise, so a row's result does not depend on which
-other rows are computed beside it.
+Channels c, devices n. Every operation is elementwise, so a device's result does not depend on which
+others are computed beside it.
 """
 
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ _UNBOUNDED = np.float32(np.inf)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriorRows:
-    """The part of a prior that concerns each row; all [n, c]."""
+    """The part of a prior that concerns each device; all [c, n]."""
 
     centre: Floats
     spread: Floats
@@ -51,7 +51,7 @@ class PriorRows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
-    """What to expect of each row's channels; all [n, c]."""
+    """What to expect of each device's channels; all [c, n]."""
 
     centre: Floats
     spread: Floats32
@@ -65,12 +65,12 @@ class Baseline:
 
 
 def blended(centre: Floats, levels: Floats32, prior: PriorRows) -> Baseline:
-    """Blend each row's own centre [n, c] and levels [n, 5, c] with the prior's by frames.
+    """Blend each device's own centre [c, n] and levels [5, c, n] with the prior's by frames.
 
     The prior's figures are taken at the levels' own precision, and only the centre is not: it is in
     raw units.
     """
-    count = levels[:, COUNT]
+    count = levels[COUNT]
     told_spread, between, told_step, told_wander, weight, told_independent = (
         figure.astype(np.float32)
         for figure in (
@@ -86,12 +86,12 @@ def blended(centre: Floats, levels: Floats32, prior: PriorRows) -> Baseline:
     own = count / np.maximum(frames, 1.0)
     rest = 1.0 - own
     unlike = rest * (told_spread**2 + between**2)
-    spread = np.sqrt(own * levels[:, SPREAD] ** 2 + unlike)
-    step = own * levels[:, STEP] + rest * told_step
-    residual = np.sqrt(own * levels[:, RESIDUAL] ** 2 + unlike)
+    spread = np.sqrt(own * levels[SPREAD] ** 2 + unlike)
+    step = own * levels[STEP] + rest * told_step
+    residual = np.sqrt(own * levels[RESIDUAL] ** 2 + unlike)
     middle = own * centre + rest * prior.centre
     floor = _floor(middle)
-    wander = count * levels[:, WANDER] + weight * told_wander + USUAL_FRAMES * USUAL_WANDER
+    wander = count * levels[WANDER] + weight * told_wander + USUAL_FRAMES * USUAL_WANDER
     wander /= frames + USUAL_FRAMES
     independent = count * independence(step, spread) + told_independent
     scale = np.maximum(residual, floor)
@@ -109,14 +109,14 @@ def blended(centre: Floats, levels: Floats32, prior: PriorRows) -> Baseline:
 
 def alone(centre: Floats, levels: Floats32) -> Baseline:
     """Give what `blended` does with a prior that knows nothing, to the last bit, for less."""
-    count = levels[:, COUNT]
+    count = levels[COUNT]
     floor = _floor(centre)
-    wander = (count * levels[:, WANDER] + USUAL_FRAMES * USUAL_WANDER) / (count + USUAL_FRAMES)
-    independent = count * independence(levels[:, STEP], levels[:, SPREAD])
+    wander = (count * levels[WANDER] + USUAL_FRAMES * USUAL_WANDER) / (count + USUAL_FRAMES)
+    independent = count * independence(levels[STEP], levels[SPREAD])
     return Baseline(
         centre=centre,
-        spread=np.maximum(levels[:, RESIDUAL], floor),
-        step=np.maximum(levels[:, STEP], 0.1 * floor),
+        spread=np.maximum(levels[RESIDUAL], floor),
+        step=np.maximum(levels[STEP], 0.1 * floor),
         wander=np.maximum(wander, 0.1 * USUAL_WANDER),
         local=_local(independent),
         frames=count,
@@ -146,7 +146,7 @@ def independence(step: Reals, spread: Reals) -> Reals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
-    """What one frame has to teach; [n, c] but for `hurry`; NaN where unknown."""
+    """What frames have to teach; [c, n] but for `hurry`; NaN where unknown."""
 
     values: Floats
     steps: Floats32
@@ -161,17 +161,17 @@ class Lesson:
 def learnt(
     centre: Floats, levels: Floats32, lesson: Lesson, memory: float
 ) -> tuple[Floats, Floats32]:
-    """The centre [n, c] and levels [n, 5, c] after one more frame.
+    """The centre [c, n] and levels [5, c, n] after one more frame.
 
     Running means at first, exponentially weighted ones after `memory` frames, with deviations
     clipped at `CLIP` spreads once there are enough frames to know the spread (Huber's psi).
     """
-    count, hurry = levels[:, COUNT], lesson.hurry[:, None]
+    count, hurry = levels[COUNT], lesson.hurry
     longest = np.where(hurry, HURRY_FRAMES, memory).astype(np.float32)
     rate = 1.0 / np.minimum(count + 1.0, longest)
     settled = (count >= CLIP * CLIP) & ~hurry
     error = np.where(lesson.where, lesson.values - centre, 0.0)
-    error = np.where(settled, _clipped(error, levels[:, SPREAD]), error)
+    error = np.where(settled, _clipped(error, levels[SPREAD]), error)
     after = levels.copy()
     # The first value of all is its own centre: it has no deviation to learn from.
     taught = lesson.where & (count > 0)
@@ -181,9 +181,9 @@ def learnt(
         (RESIDUAL, lesson.residuals),
         (WANDER, lesson.means),
     ):
-        change = rate * _change(levels[:, row], size, settled)
-        np.add(after[:, row], change, out=after[:, row], where=taught & np.isfinite(size))
-    after[:, COUNT] += lesson.where
+        change = rate * _change(levels[row], size, settled)
+        np.add(after[row], change, out=after[row], where=taught & np.isfinite(size))
+    after[COUNT] += lesson.where
     return centre + rate * error, after
 
 

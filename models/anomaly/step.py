@@ -10,6 +10,7 @@ from models.anomaly.spec import Bools, Floats, Ints, Scores
 from models.anomaly.state import MEAN, ScorerState
 from models.anomaly.versions import PriorVersions
 from models.anomaly.view import Frames, Setting, View, viewed
+from models.channelwise import turned_back
 
 _UNKNOWN = np.float32(np.nan)
 
@@ -37,7 +38,7 @@ def _answer(
     view: View, found: Judgement, threshold: Floats, after: calibration.AlarmState, alarm: Bools
 ) -> Scores:
     shares = evidence.shares(found.evidence.parts, found.log_tails)
-    contributions = shares * found.score[:, None]
+    contributions = turned_back(shares * found.score.astype(np.float32))
     return Scores(
         score=found.score,
         known=found.known,
@@ -46,9 +47,9 @@ def _answer(
         announced=after.announced,
         alarm=alarm,
         top_channel=np.where(found.known, contributions.argmax(axis=1), -1),
-        contributions=contributions.astype(np.float32),
-        deviation=np.where(view.known, found.trend[:, MEAN], _UNKNOWN),
-        baseline=np.where(view.base.frames > 0, view.base.centre + view.shift, np.nan),
+        contributions=contributions,
+        deviation=turned_back(np.where(view.known, found.trend[MEAN], _UNKNOWN)),
+        baseline=turned_back(np.where(view.base.frames > 0, view.base.centre + view.shift, np.nan)),
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from models.anomaly.levels import PriorRows
 from models.anomaly.prior import CohortPrior, PriorRefused, empty_prior
 from models.anomaly.spec import Floats, Ints, ScorerSpec
+from models.channelwise import turned
 from models.exceedance import Counts, Tables
 
 NO_PRIOR = 0
@@ -29,17 +30,20 @@ class PriorVersions:
     """[v]; 0 where not known."""
 
     def rows(self, which: Ints, phase: Ints) -> PriorRows:
-        """The levels [n, c] for rows of devices that use priors `which` [n] in `phase` [n]."""
-        taken = self.levels[which, phase]
-        return PriorRows(**{name: taken[:, i] for i, name in enumerate(PriorRows.__slots__)})
+        """The levels [c, n] of devices that use priors `which` [n] in `phase` [n]."""
+        taken = turned(self.levels[which, phase])
+        return PriorRows(**{name: taken[i] for i, name in enumerate(PriorRows.__slots__)})
 
     def shift(self, which: Ints, phase: Ints, values: Floats, columns: Ints) -> Floats:
-        """What the surroundings add to each channel [n, c]; 0 where they are unknown."""
-        total = np.zeros_like(values)
+        """What the surroundings add to each channel [c, n], or [1, 1] if no channel tells of them.
+
+        0 where they are unknown.
+        """
+        total = np.zeros_like(values) if len(columns) else np.zeros((1, 1))
         for place, column in enumerate(columns):
-            excess = values[:, column] - self.ambient[which, phase, place]
+            excess = values[column] - self.ambient[which, phase, place]
             known = np.where(np.isfinite(excess), excess, 0.0)
-            total += known[:, None] * self.slope[which, phase, place]
+            total += known * self.slope[which, phase, place].T
         return total
 
     def which(self, version: int) -> int:

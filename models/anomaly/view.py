@@ -13,6 +13,7 @@ from models.anomaly.state import FAST, LAST, ScorerState
 from models.anomaly.timing import Timing, timed
 from models.anomaly.versions import PriorVersions
 from models.calibration import AlarmRule
+from models.channelwise import turned
 
 STALE, SUSPECT = 1, 2
 Held = TypeVar("Held", bound=np.generic)
@@ -45,7 +46,7 @@ class Frames:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """A frame in the light of its device's past, before anything is learnt from it."""
+    """Frames in the light of their devices' past, before anything is learnt from them."""
 
     heard: Bools
     """[n] the frame says something: not stale, not empty."""
@@ -54,28 +55,30 @@ class View:
     which: Ints
     place: Ints
     values: Floats
-    """[n, c] with the surroundings' part taken out; NaN where missing or not scored."""
+    """[c, n] with the surroundings' part taken out; NaN where missing or not scored."""
     shift: Floats
-    """[n, c] the surroundings' part."""
+    """[c, n] the surroundings' part; [1, 1] where there is none."""
     centre: Floats
     own: Floats32
-    """[n, 5, c] the device's own levels."""
+    """[5, c, n] the devices' own levels."""
     base: Baseline
     motion: Floats
     trend: Floats32
-    """[n, 2, c], [n, 4, c] with what a break interrupted begun again."""
+    """[2, c, n], [4, c, n] with what a break interrupted begun again."""
     steps: Floats32
-    """[n, c] successive differences; NaN where unknown."""
+    """[c, n] successive differences; NaN where unknown."""
     residuals: Floats32
-    """[n, c] values less what was to be expected; NaN where unknown."""
+    """[c, n] values less what was to be expected; NaN where unknown."""
     known: Bools
-    """[n, c] there is a value, and enough is known to judge it."""
+    """[c, n] there is a value, and enough is known to judge it."""
 
 
 def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: Frames) -> View:
     """Look at a wave's frames with the state that their devices are in."""
     spec, slots = setting.spec, frames.slots
-    heard = (frames.quality != STALE) & np.isfinite(frames.values).any(axis=1)
+    told = turned(frames.values)
+    present = np.isfinite(told)
+    heard = (frames.quality != STALE) & present.any(axis=0)
     scored = heard & (frames.place >= 0)
     place = np.maximum(frames.place, 0)
     timing = timed(
@@ -86,23 +89,23 @@ def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: 
         spec.gap_factor,
     )
     which = state.which[slots]
-    raw = np.where(scored[:, None] & np.isfinite(frames.values), frames.values, np.nan)
+    raw = np.where(scored & present, told, np.nan)
     shift = priors.shift(which, place, raw, setting.ambient)
     values = raw - shift
-    centre = _at(state.centre, slots, place)
-    own = _at(state.levels, slots, place)
+    centre = turned(_at(state.centre, slots, place))
+    own = turned(_at(state.levels, slots, place))
     base = (
         levels.blended(centre, own, priors.rows(which, place))
         if priors.any
         else levels.alone(centre, own)
     )
     restart = timing.broken | (frames.phase != state.phase[slots])
-    motion = _restarted(np.take(state.motion, slots, axis=0), values, restart)
-    trend = np.take(state.trend, slots, axis=0)
+    motion = _restarted(turned(np.take(state.motion, slots, axis=0)), values, restart)
+    trend = turned(np.take(state.trend, slots, axis=0))
     # What spans several frames means nothing after a break.
-    trend[timing.broken] = 0.0
-    local = np.where(state.free[slots][:, None], 0.0, base.local)
-    expected = base.centre + local * (motion[:, FAST] - base.centre)
+    trend[..., timing.broken] = 0.0
+    local = np.where(state.free[slots], 0.0, base.local)
+    expected = base.centre + local * (motion[FAST] - base.centre)
     return View(
         heard=heard,
         scored=scored,
@@ -116,7 +119,7 @@ def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: 
         base=base,
         motion=motion,
         trend=trend,
-        steps=np.where(restart[:, None], np.nan, values - motion[:, LAST]).astype(np.float32),
+        steps=np.where(restart, np.nan, values - motion[LAST]).astype(np.float32),
         residuals=(values - expected).astype(np.float32),
         known=np.isfinite(values) & (base.frames >= spec.warm_up),
     )
@@ -131,6 +134,6 @@ def _at(held: npt.NDArray[Held], slots: Ints, place: Ints) -> npt.NDArray[Held]:
 
 def _restarted(motion: Floats, values: Floats, restart: Bools) -> Floats:
     """`motion`, which is changed in place, with the fast level begun again where it must."""
-    fast = motion[:, FAST]
-    np.copyto(fast, values, where=restart[:, None] | ~np.isfinite(fast))
+    fast = motion[FAST]
+    np.copyto(fast, values, where=restart | ~np.isfinite(fast))
     return motion

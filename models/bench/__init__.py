@@ -1,10 +1,11 @@
-"""What the fleet scorer costs and what it finds, beside others in the same run.
+"""What the models cost and what they find, beside others in the same run.
 
-`speed` needs no data. `nab` and `skab` score recorded files, the way `foremend score` does, and
-`rivals` are the detectors that are run beside it.
+`figures` (speed) and `service_figures` need no data. `recorded` judges on public recordings, the
+way `foremend score` and `foremend backtest` do; `rivals` are the detectors that are run beside.
 """
 
-from models.bench.recorded import recorded
+from models.bench.every import recorded
+from models.bench.service import ServiceFigures, service_figures
 from models.bench.speed import Figures, figures
 
-__all__ = ["Figures", "figures", "recorded"]
+__all__ = ["Figures", "ServiceFigures", "figures", "recorded", "service_figures"]

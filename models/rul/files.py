@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 RUL = Column(name="rul", kin=("remaining", "remaining_useful_life", "true_rul"))
 
 
-def read_lives(path: Path) -> Lives:
+def read_lives(path: Path, usage: str | None = None) -> Lives:
     """Return the lives of a file, devices in the order in which they first stand there.
 
-    Cycles of a device may stand in any order, but no cycle twice.
+    Cycles of a device may stand in any order, but no cycle twice. With `usage`, the column of that
+    name (running hours, metres, axis travel, heat cycles) takes the place of cycles: what is left
+    is told in its unit. It may stand still from row to row, but not fall.
     Raises `InputError` (file, line, field).
     """
     table = _plain(path, ("device", "cycle")) if _headless(path) else read_table(path)
@@ -40,16 +42,19 @@ def read_lives(path: Path) -> Lives:
     device = np.array([index[name] for name in names], dtype=np.int64)
     cycle = table.numbers(cycle_at)
     _each_once(table, device, cycle, cycle_at)
-    rest = [j for j in range(len(table.header)) if j not in (device_at, cycle_at)]
+    used_at = cycle_at if usage is None else _beside(table, Column(name=usage, kin=()), device_at)
+    used = cycle if used_at == cycle_at else _all_known(table, table.numbers(used_at), used_at)
+    rest = [j for j in range(len(table.header)) if j not in (device_at, cycle_at, used_at)]
     rest.sort(key=lambda j: table.header[j])
     if not rest:
         raise InputError(path, 1, None, "has no channel beside device and cycle")
     order = np.lexsort((cycle, device))
+    _never_falls(table, device, used, used_at, order)
     return Lives(
         devices=devices,
         channels=tuple(table.header[j] for j in rest),
         device=device[order],
-        cycle=cycle[order],
+        cycle=used[order],
         values=np.stack([table.numbers(j) for j in rest], axis=1)[order],
     )
 
@@ -130,6 +135,19 @@ def _each_once(table: Table, device: NDArray[np.int64], cycle: Floats, at: int) 
         if key in seen:
             raise table.fault(i, at, f"cycle {key[1]:g} stands twice for this device")
         seen.add(key)
+
+
+def _never_falls(
+    table: Table,
+    device: NDArray[np.int64],
+    used: Floats,
+    at: int,
+    order: NDArray[np.int64],
+) -> None:
+    same = device[order][1:] == device[order][:-1]
+    falls = np.flatnonzero(same & (used[order][1:] < used[order][:-1]))
+    if len(falls):
+        raise table.fault(int(order[falls[0] + 1]), at, "falls: it is no measure of use")
 
 
 def _all_known(table: Table, numbers: Floats, at: int) -> Floats:

@@ -19,6 +19,7 @@ class Lives:
     """Rows in order of device and cycle: device[m] indexes `devices`, values[m, c] (NaN: missing).
 
     `channels` name the columns; they are in order of name, so that no model depends on theirs.
+    `cycle`[m] is how much each device had been used by then: cycles, or any other unit of use.
     """
 
     devices: tuple[str, ...]
@@ -50,6 +51,13 @@ class Lives:
     def remaining(self) -> Floats:
         """Return cycles left at each row if every device failed after its last; [m]."""
         return self.cycle[self.last][self.device] - self.cycle
+
+    def usual_cap(self) -> float:
+        """Return three fifths of the median life: wear seldom shows earlier.
+
+        On C-MAPSS FD001 that is 119, where 125 is the custom.
+        """
+        return 0.6 * float(np.median(self.cycle[self.last]))
 
     def seen_as(self, channels: tuple[str, ...]) -> Floats:
         """Return the values under other channels: what is missing is NaN, what is new is left."""

@@ -39,7 +39,7 @@ class NoLives(ForemendError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RulPlan:
-    """How to train; `cap` in cycles."""
+    """How to train; `cap` in cycles, or whatever unit of use lives are told in."""
 
     cap: float = 125.0
     folds: int = 5

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from models.anomaly import Scores
     from models.anomaly.spec import Bools, Floats, Ints
 
-LASTING_MOST: Final = 2.0
-"""What lasts counts for at most this much (one in a hundred) of a score: it has been told."""
+LASTING_MOST: Final = 1.0
+"""What lasts counts for at most this much (one in ten) of a score: it has been told."""
 ODD_SHARE: Final = 0.01
 """The anomalous state begins at what this share of a healthy device's frames reaches."""
 

@@ -17,6 +17,7 @@ from models.features.state import SnapshotMismatch
 from models.scoring.entries import Adoption, Batch, FrameRows, Introduction, Outputs
 from models.scoring.lane import Lane, LaneState
 from models.scoring.prognosis import Prognosis, PrognosisState
+from models.scoring.roll import Roll
 from models.scoring.turns import chosen_rows, turns
 
 if TYPE_CHECKING:
@@ -70,6 +71,10 @@ class Engine:
     _lanes: dict[str, Lane] = field(default_factory=dict)
     _prognoses: dict[str, Prognosis] = field(default_factory=dict)
     _devices: dict[int, _Device] = field(default_factory=dict)
+    _schemas: Roll = field(default_factory=Roll)
+    """Per device, the list of channels that its present birth told."""
+    _seated: Roll = field(default_factory=Roll)
+    """Per device, its lane's place in `_lanes`."""
     _versions: dict[tuple[int, str], str] = field(default_factory=dict)
     """Per partition and cohort, the model version in force."""
     _priors: dict[tuple[int, str], str] = field(default_factory=dict)
@@ -90,6 +95,11 @@ class Engine:
     def devices(self) -> Sequence[int]:
         """The devices that have been introduced."""
         return tuple(self._devices)
+
+    @property
+    def lanes(self) -> Sequence[Lane]:
+        """The lists of channels that have been told, each with its scorer."""
+        return tuple(self._lanes.values())
 
     def tenant_and_timeline(self, device: int) -> tuple[str, str]:
         """Say whose a device is and on which timeline it lives."""
@@ -138,6 +148,8 @@ class Engine:
             if known.lane is not lane:
                 known.lane.vacate(name)
         lane.seat(name)
+        self._schemas.put(name, told["schema_id"])
+        self._seated.put(name, list(self._lanes.values()).index(lane))
         device = _Device(entry.partition, told, lane, known.prognosis if known else None)
         self._devices[name] = device
         lane.adopt(name, self._priors_of(device))
@@ -199,22 +211,20 @@ class Engine:
 
     def _understood(self, rows: FrameRows) -> FrameRows:
         """Leave out frames from before a device's present birth if they tell other channels."""
-        present = [self._devices[int(d)].introduction["schema_id"] for d in rows.device]
-        mine = rows.schema == np.array(present, dtype=np.int64)
-        return rows if mine.all() else chosen_rows(rows, mine)
+        return chosen_rows(rows, rows.schema == self._schemas.at(rows.device))
 
     def _score_lane(self, lane: Lane, rows: FrameRows, out: Outputs) -> None:
         score = lane.score(rows, out)
-        following = [self._devices[int(d)].prognosis for d in rows.device]
+        present, whose = np.unique(rows.device, return_inverse=True)
+        following = [self._devices[d].prognosis for d in present.tolist()]
         for prognosis in dict.fromkeys(p for p in following if p is not None):
-            mine = np.array([p is prognosis for p in following])
+            mine = np.array([p is prognosis for p in following])[whose]
             prognosis.frames(chosen_rows(rows, mine), lane.channels, score[mine], out)
 
     def _by_lane(self, rows: FrameRows) -> Iterable[tuple[Lane, FrameRows]]:
-        lanes = [self._devices[int(d)].lane for d in rows.device]
-        for lane in {id(lane): lane for lane in lanes}.values():
-            mine = np.array([one is lane for one in lanes])
-            yield lane, rows if mine.all() else chosen_rows(rows, mine)
+        which, lanes = self._seated.at(rows.device), list(self._lanes.values())
+        for number in dict.fromkeys(which.tolist()):
+            yield lanes[number], chosen_rows(rows, which == number)
 
     def _happen(self, event: EventRow, out: Outputs) -> None:
         device = self._devices[event.device]

@@ -14,6 +14,7 @@ from models.digest import Digests
 from models.drift import DriftKind, DriftWatch
 from models.priors import scored_columns
 from models.scoring.entries import Anomaly, Health
+from models.scoring.roll import Roll
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +50,6 @@ class _Seat:
     device: int
     opinion: SecondOpinion
     drift: DriftWatch
-    anomalous: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -64,10 +64,14 @@ class Lane:
     scorer: FleetScorer = field(init=False)
     _digests: Digests = field(init=False)
     _seats: dict[int, _Seat] = field(default_factory=dict)
+    _slots: Roll = field(default_factory=Roll)
+    _anomalous: NDArray[np.bool_] = field(init=False)
+    """Per slot, the state that was told last."""
 
     def __post_init__(self) -> None:
         self.scorer = FleetScorer(ScorerSpec(channels=self.names))
         self._digests = Digests(len(self.scored))
+        self._anomalous = np.zeros(16, np.bool_)
 
     @classmethod
     def of_channels(cls, channels: Sequence[dict[str, Any]]) -> Lane:
@@ -86,7 +90,11 @@ class Lane:
     def seat(self, device: int) -> int:
         """Give the device's slot, making room for a new one."""
         slot = self.scorer.slot(device)
+        self._slots.put(device, slot)
+        if slot >= len(self._anomalous):
+            self._anomalous = np.concatenate([self._anomalous, np.zeros_like(self._anomalous)])
         if slot not in self._seats:
+            self._anomalous[slot] = False
             self._seats[slot] = _Seat(
                 device, SecondOpinion(SECOND_OPINION, self.names), DriftWatch(DriftKind.SCORE_TAIL)
             )
@@ -104,7 +112,7 @@ class Lane:
 
     def score(self, rows: FrameRows, out: Outputs) -> NDArray[np.float64]:
         """Score frames, tell what follows, and give each frame's score; [n]."""
-        slots = np.array([self.scorer.slot(int(d)) for d in rows.device], dtype=np.int64)
+        slots = self._slots.at(rows.device)
         values = rows.values[:, self.scored]
         scores = self.scorer.score(slots, rows.ts_ms, rows.phase, values, rows.quality)
         told: list[tuple[int, int, Anomaly]] = []
@@ -146,7 +154,7 @@ class Lane:
             digest=self._digests.snapshot(slot),
             opinion=seat.opinion.snapshot(),
             drift=seat.drift.snapshot(),
-            anomalous=seat.anomalous,
+            anomalous=bool(self._anomalous[slot]),
         )
 
     def restore(self, device: int, state: LaneState) -> None:
@@ -157,7 +165,7 @@ class Lane:
         seat = self._seats[slot]
         seat.opinion.restore(state.opinion)
         seat.drift.restore(state.drift)
-        seat.anomalous = state.anomalous
+        self._anomalous[slot] = state.anomalous
 
     def _anomalous_before(self, digest: Digest, slots: Ints, ts_ms: Ints, scores: Scores) -> bool:
         """Tell the state before the frame that completed the digest, wherever a batch was cut."""
@@ -165,7 +173,7 @@ class Lane:
         earlier = np.flatnonzero(slots[:closing] == digest.slot)
         if len(earlier):
             return bool(scores.anomalous[earlier[-1]])
-        return self._seats[digest.slot].anomalous
+        return bool(self._anomalous[digest.slot])
 
     def _closing_row(self, digest: Digest, slots: Ints, ts_ms: Ints, scores: Scores) -> int:
         """Give the row of the frame that completed the digest."""
@@ -205,19 +213,16 @@ class Lane:
         self, slots: Ints, rows: FrameRows, values: NDArray[np.float64], scores: Scores
     ) -> list[tuple[int, int, Anomaly]]:
         """Give where states begin and end, each with its row."""
-        told: list[tuple[int, int, Anomaly]] = []
-        for slot in np.unique(slots).tolist():
-            mine = np.flatnonzero(slots == slot)
-            seat = self._seats[slot]
-            before = np.concatenate(([seat.anomalous], scores.anomalous[mine[:-1]]))
-            ended = mine[before & ~scores.anomalous[mine]]
-            begun = mine[scores.alarm[mine]]
-            told += [
-                (i, 1, self._change(seat.device, i, rows, values, scores))
-                for i in np.sort(np.concatenate((ended, begun))).tolist()
-            ]
-            seat.anomalous = bool(scores.anomalous[mine[-1]])
-        return told
+        order = np.argsort(slots, kind="stable")
+        sorted_slots, now = slots[order], scores.anomalous[order]
+        first = np.append(True, sorted_slots[1:] != sorted_slots[:-1])
+        before = np.where(first, self._anomalous[sorted_slots], np.append(False, now[:-1]))
+        changed = order[(before & ~now) | scores.alarm[order]].tolist()
+        last = np.append(first[1:], True)
+        self._anomalous[sorted_slots[last]] = now[last]
+        return [
+            (i, 1, self._change(int(rows.device[i]), i, rows, values, scores)) for i in changed
+        ]
 
     def _change(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -131,10 +131,10 @@ class ScoringStore:
         with transaction(self._connection, tenant=EVERY_TENANT):
             frames = self._connection.execute(_SQL["frames"], ids, binary=True).fetchall()
             events = self._connection.execute(_SQL["events"], ids).fetchall()
-        frames_of = _grouped(frames)
-        events_of = _grouped(events)
+        frames_of = grouped(frames)
+        events_of = grouped(events)
         return {
-            key: _batch(key[1], frames_of.get(key, []), events_of.get(key, [])) for key in wanted
+            key: batch_of(key[1], frames_of.get(key, []), events_of.get(key, [])) for key in wanted
         }
 
     def _move(self, block: str, ends: Positions) -> None:
@@ -181,44 +181,54 @@ def _entry(row: tuple[Any, ...], batches: Mapping[tuple[int, int], Batch]) -> En
     )
 
 
-def _grouped(rows: Iterable[tuple[Any, ...]]) -> dict[tuple[int, int], list[tuple[Any, ...]]]:
+def grouped(rows: Iterable[tuple[Any, ...]]) -> dict[tuple[int, int], list[tuple[Any, ...]]]:
+    """Give rows by batch and partition, in their order."""
     groups: dict[tuple[int, int], list[tuple[Any, ...]]] = {}
     for row in rows:
-        groups.setdefault((row[0], row[1]), []).append(row[2:])
+        groups.setdefault(row[:2], []).append(row)
     return groups
 
 
-def _batch(
+def batch_of(
     partition: int, frames: Sequence[tuple[Any, ...]], events: Sequence[tuple[Any, ...]]
 ) -> Batch:
-    ranks = {key: i for i, key in enumerate(sorted({r[:3] for r in (*frames, *events)}))}
-    by_width = groupby(sorted(frames, key=lambda r: len(r[7])), key=lambda r: len(r[7]))
+    """Make a batch of rows as the blocks `frames` and `events` give them, in their order."""
+    keys = sorted({r[2:5] for r in (*frames, *events)})
+    ranks = dict(zip(keys, range(len(keys)), strict=True))
+    by_width = groupby(sorted(frames, key=_width), key=_width)
     return Batch(
         partition=partition,
         frames=tuple(_frame_rows(list(rows), ranks) for _, rows in by_width),
         events=tuple(
             EventRow(
-                device=r[0],
-                rank=ranks[r[:3]],
-                ts_ms=r[3],
-                code=r[4],
-                severity=r[5],
-                component=r[6],
+                device=r[2],
+                rank=ranks[r[2:5]],
+                ts_ms=r[5],
+                code=r[6],
+                severity=r[7],
+                component=r[8],
             )
             for r in events
         ),
     )
 
 
+def _width(row: tuple[Any, ...]) -> int:
+    return len(row[9])
+
+
 def _frame_rows(rows: list[tuple[Any, ...]], ranks: Mapping[tuple[Any, ...], int]) -> FrameRows:
+    _, _, device, boot, seq, ts_ms, schema, phase, quality, values = zip(*rows, strict=True)
+    width = len(values[0])
+    flat = np.fromiter(chain.from_iterable(values), np.float64, width * len(values))
     return FrameRows(
-        device=np.array([r[0] for r in rows], dtype=np.int64),
-        rank=np.array([ranks[r[:3]] for r in rows], dtype=np.int64),
-        ts_ms=np.array([r[3] for r in rows], dtype=np.int64),
-        schema=np.array([r[4] for r in rows], dtype=np.int64),
-        phase=np.array([r[5] for r in rows], dtype=np.int64),
-        quality=np.array([r[6] for r in rows], dtype=np.int64),
-        values=np.array([r[7] for r in rows], dtype=np.float64),
+        device=np.array(device, dtype=np.int64),
+        rank=np.array([ranks[key] for key in zip(device, boot, seq, strict=True)], dtype=np.int64),
+        ts_ms=np.array(ts_ms, dtype=np.int64),
+        schema=np.array(schema, dtype=np.int64),
+        phase=np.array(phase, dtype=np.int64),
+        quality=np.array(quality, dtype=np.int64),
+        values=flat.reshape(-1, width),
     )
 
 

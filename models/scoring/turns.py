@@ -78,4 +78,6 @@ def _concatenated(group: list[FrameRows]) -> FrameRows:
 
 def chosen_rows(rows: FrameRows, mine: NDArray[np.bool_]) -> FrameRows:
     """Give some of the rows."""
+    if mine.all():
+        return rows
     return FrameRows(**{name: getattr(rows, name)[mine] for name in FrameRows.__slots__})

@@ -90,9 +90,14 @@ def rul(
     train: Annotated[Path, typer.Option(help="complete lives: C-MAPSS text, or device,cycle,...")],
     test: Annotated[Path, typer.Option(help="lives that have not ended")],
     truth: Annotated[Path | None, typer.Option(help="cycles truly left of each of them")] = None,
+    usage: Annotated[
+        str | None,
+        typer.Option(help="column of use (hours, metres, travel) to tell life in, not cycles"),
+    ] = None,
     cap: Annotated[
-        float, typer.Option(help="cycles left up to which remaining life is told", min=1.0)
-    ] = 125.0,
+        float | None,
+        typer.Option(help="up to so much left is told: 125 cycles, or .6 of a median life of use"),
+    ] = None,
     bags: Annotated[
         int, typer.Option(help="forests to average, each of other devices", min=1)
     ] = 10,
@@ -105,12 +110,13 @@ def rul(
     from models.rul.files import read_lives, read_truth
     from models.rul.training import RulPlan
 
-    lives, others = read_lives(train), read_lives(test)
+    lives, others = read_lives(train, usage), read_lives(test, usage)
     true = None if truth is None else read_truth(truth, others.devices)
-    plan = RulPlan(cap=cap, bags=bags, seed=seed)
+    usual = RulPlan().cap if usage is None else lives.usual_cap()
+    plan = RulPlan(cap=_positive(cap or usual), bags=bags, seed=seed)
     with _progress("backtest") as progress:
         told = backtest_rul.tell(lives, others, plan, progress=progress)
-    figures = backtest_rul.figures(told, true)
+    figures = backtest_rul.figures(told, true, usage or backtest_rul.CYCLES)
     if out is not None:
         backtest_rul.write_rul(out, told)
     _print(figures, rul_lines(figures), as_json=as_json)
@@ -139,7 +145,8 @@ def report(
 
 def rul_lines(figures: dict[str, Any]) -> list[str]:
     """Give a remaining-life backtest's figures as a person would read them."""
-    lines = [f"learnt from {figures['learnt_from_devices']} lives, told up to {figures['cap']:g}"]
+    unit, learnt = figures["unit"], figures["learnt_from_devices"]
+    lines = [f"learnt from {learnt} lives, told up to {figures['cap']:g} {unit}"]
     if figures["abstained"]:
         least = f"intervals need {figures['least_devices']} complete lives and known channels"
         lines.append(f"abstained on {figures['abstained']} of {figures['devices']}: {least}")
@@ -149,11 +156,12 @@ def rul_lines(figures: dict[str, Any]) -> list[str]:
         lines.append(f"lives left out of training: RMSE {inside['rmse']:.2f}, {held}")
     if figures.get("rmse") is not None:
         simple = figures["mean_life_minus_age"]
+        score, simple_score = (_number(one["score"], ".0f") for one in (figures, simple))
         lines += [
-            f"test: RMSE {figures['rmse']:.2f}, NASA score {figures['score']:.0f}",
+            f"test: RMSE {figures['rmse']:.2f}, NASA score {score}",
             f"test: P10 to P90 held {_share(figures['coverage'])}",
-            f"test: mean width {figures['width']:.1f} cycles",
-            f"mean life less age: RMSE {simple['rmse']:.2f}, score {simple['score']:.0f}",
+            f"test: mean width {figures['width']:.1f} {unit}",
+            f"mean life less age: RMSE {simple['rmse']:.2f}, score {simple_score}",
         ]
     return lines
 
@@ -208,6 +216,12 @@ def _counts(told: dict[str, Any]) -> str:
 
 def _number(value: float | None, form: str) -> str:
     return "none" if value is None else format(value, form)
+
+
+def _positive(cap: float) -> float:
+    if not cap > 0:
+        raise typer.BadParameter(f"--cap: {cap:g} leaves nothing to tell")
+    return cap
 
 
 def _instant(text: str, option: str) -> int:

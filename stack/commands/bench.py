@@ -100,18 +100,24 @@ def bench_models(
     channels: Annotated[int, typer.Option(help="of each device")] = 10,
     seconds: Annotated[float, typer.Option(help="of processor time for each measurement")] = 3.0,
     data: Annotated[
-        Path | None, typer.Option(help="folder with nab/ and skab/, to judge on too")
+        Path | None,
+        typer.Option(
+            help="folder with nab/, skab/, azure_pdm/, cmapss/ and ai4i/, to judge on too"
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure the fleet scorer's cost, and what it finds in recorded files, beside others."""
+    """Measure what models cost, and what they find in public recordings, beside others."""
     from dataclasses import asdict
 
-    from models.bench import figures, recorded
+    from models.bench import figures, recorded, service_figures
 
+    typer.echo("speed: the fleet scorer and river's half-space trees", err=True)
     found = asdict(figures(devices, channels, seconds))
+    typer.echo("speed: the scoring service", err=True)
+    found |= asdict(service_figures(devices, channels))
     if data is not None:
-        found |= recorded(data)
+        found |= recorded(data, lambda stage: typer.echo(stage, err=True))
     if as_json:
         typer.echo(json.dumps(found))
         return

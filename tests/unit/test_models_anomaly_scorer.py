@@ -1,7 +1,5 @@
 """What the fleet scorer says of simulated devices."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -81,12 +79,9 @@ def test_the_channel_at_fault_comes_first(channel: int, kind: str) -> None:
     later[..., channel] += fault[:, None] * values[:400, :, channel].std(axis=0)
     out = scored(scorer, later, start=400)
     score = out.score.reshape(60, devices)
-    if kind == "spike":
-        score = np.where((np.arange(60) // 3 == 10)[:, None], score, 0.0)
     worst = score.argmax(axis=0)
     top = out.top_channel.reshape(60, devices)[worst, np.arange(devices)]
-    # One frame alone, however loud, is weaker evidence than a run of frames.
-    assert (score.max(axis=0) > (2 if kind == "spike" else 3)).sum() >= 9
+    assert (score.max(axis=0) > 3).sum() >= 9
     assert (top == channel).sum() >= 9
     total = out.contributions.sum(axis=1)
     assert np.allclose(total[out.known], out.score[out.known], rtol=1e-5, atol=1e-5)
@@ -95,7 +90,7 @@ def test_the_channel_at_fault_comes_first(channel: int, kind: str) -> None:
 def test_a_lasting_shift_raises_one_alarm_and_is_not_learnt() -> None:
     values = healthy(3, 6, 700)
     values[400:, :, 1] += 1.5
-    out = scored(FleetScorer(replace(SPEC, refractory_s=0.0)), values)
+    out = scored(FleetScorer(SPEC), values)
     alarms = out.alarm.reshape(700, 6)
     assert (alarms[400:].sum(axis=0) == 1).all()
     assert (alarms[400:430].sum(axis=0) == 1).all()
@@ -160,7 +155,8 @@ def test_what_happened_in_a_gap_is_no_jump_between_two_frames() -> None:
     next_frame = 2 * values.mean(axis=0) - values[-1:]
     at_once = scored(taught(values), next_frame, start=400)
     after_gap = scored(taught(values), next_frame, start=5000)
-    assert at_once.score[0] > 2 * after_gap.score[0]
+    assert at_once.score[0] > 3
+    assert after_gap.score[0] < 2
 
 
 def test_frames_out_of_order_are_compared_with_no_neighbour() -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from models import calibration
 from models.calibration import AlarmRule, AlarmState, Limits, advance
@@ -14,7 +15,8 @@ LIMITS = Limits(
 
 def test_the_budget_is_a_share_of_runs_of_frames() -> None:
     week_of_minutes = calibration.frame_chance(1.0, np.array([60.0]))[0]
-    assert week_of_minutes == pytest.approx(1 / calibration.SMOOTH / (7 * 24 * 60))
+    runs = 1 / calibration.SMOOTH / calibration.UNSEEN
+    assert week_of_minutes == pytest.approx(runs / (7 * 24 * 60))
     assert calibration.frame_chance(2.0, np.array([60.0]))[0] == pytest.approx(2 * week_of_minutes)
     assert calibration.frame_chance(1e9, np.array([0.0]))[0] <= 0.1
 
@@ -25,17 +27,32 @@ def test_scores_rise_with_the_evidence() -> None:
     assert calibration.scored(np.array([5.3, 7.3])) == pytest.approx([1.0, 3.0])
 
 
+def frames(*log_tails: list[float]) -> NDArray[np.float32]:
+    """One list of log-tails a frame, as `evidence` takes them: detectors first."""
+    return np.array(log_tails, np.float32).T
+
+
 def test_detectors_that_agree_outweigh_a_loud_one() -> None:
     usual = np.full((2, 2), calibration.USUAL)
-    log_tails = np.array([[40.0, 1.0, 1.0, 1.0, 1.0], [9.0, 9.0, 9.0, 9.0, 8.0]])
-    one, all_of_them = calibration.evidence(usual, log_tails, 2)[:, 0]
+    log_tails = frames([40.0, 1.0, 1.0, 1.0, 1.0], [9.0, 9.0, 9.0, 9.0, 8.0])
+    one, all_of_them = calibration.evidence(usual, log_tails, 2)[0]
     assert usual[0, 0] < one < all_of_them
 
 
+def test_one_frame_that_is_rare_enough_needs_no_others() -> None:
+    usual = np.full(2, calibration.USUAL)
+    log_tails = frames([4.0, 1.0, 1.0, 1.0, 1.0], [25.0, 4.0, 1.0, 25.0, 1.0])
+    loud, loudest = calibration.joined(usual, log_tails)
+    assert loud < calibration.ONE_IN_TEN < loudest
+    assert calibration.scored(loudest) > 3
+    running = np.full(2, 20.0)
+    assert calibration.joined(running, log_tails).tolist() == running.tolist()
+
+
 def test_what_only_time_clears_is_not_fresh() -> None:
-    usual = np.full((1, 2), calibration.USUAL)
-    piled_up = np.array([[1.0, 1.0, 30.0, 1.0, 1.0]])
-    whole, fresh = calibration.evidence(usual, piled_up, 2)[0]
+    usual = np.full((2, 1), calibration.USUAL)
+    piled_up = frames([1.0, 1.0, 30.0, 1.0, 1.0])
+    whole, fresh = calibration.evidence(usual, piled_up, 2)[:, 0]
     assert whole > calibration.USUAL + 0.8
     assert fresh == pytest.approx(calibration.USUAL, abs=0.2)
 

@@ -19,11 +19,11 @@ def table_of(values: NDArray[np.float64] | list[float]) -> NDArray[np.uint16]:
     return table
 
 
-def log_tail(table: NDArray[np.uint16], values: NDArray[np.float64]) -> NDArray[np.float64]:
+def log_tail(table: NDArray[np.uint16], values: NDArray[np.float64]) -> NDArray[np.float32]:
     """One value [n] for each table [n, b]."""
     tables = Tables(own=table[:, None], slots=np.arange(len(table)))
-    asked, totals = values[:, None], table[:, :1].astype(np.int64)
-    return exceedance.log_tail(tables, asked, totals, binned_at(asked))[:, 0]
+    asked = values[None].astype(np.float32)
+    return exceedance.log_tail(tables, asked, tables.totals(1), binned_at(asked))[0]
 
 
 def table_from(values: NDArray[np.float64]) -> NDArray[np.uint16]:

@@ -263,3 +263,52 @@ def test_the_command_writes_quantiles_and_prints_figures(tmp_path, lives):
         told = list(csv.DictReader(stream))
     assert [row["device"] for row in told] == [str(i) for i in range(1, 7)]
     assert all(float(r["rul_p10"]) <= float(r["rul_p50"]) <= float(r["rul_p90"]) for r in told)
+
+
+def thinned(lives: Lives, path, seed: int) -> None:
+    """Write lives of devices that work at speeds of their own: metres are wear, cycles are not."""
+    rng = np.random.default_rng(seed)
+    rows = ["device,cycle,metres,heat,lift,whir"]
+    for i, span in enumerate(lives.spans):
+        last = span.stop - 1
+        kept = range(last, span.start - 1, -int(rng.integers(1, 4)))
+        for cycle, at in enumerate(reversed(kept), 1):
+            heat, lift, _, whir = lives.values[at]
+            metres = 1000.0 * lives.cycle[at]
+            rows.append(f"{lives.devices[i]},{cycle},{metres},{heat},{lift},{whir}")
+    path.write_text("\n".join(rows))
+
+
+def test_life_is_told_in_a_unit_of_use_and_intervals_hold_on_devices_not_seen(tmp_path):
+    (whole, _), (cut, left) = some_lives(11, 40), some_lives(12, 40, cut=True)
+    thinned(whole, tmp_path / "train.csv", 1)
+    thinned(cut, tmp_path / "test.csv", 2)
+    lives, test = (read_lives(tmp_path / f"{n}.csv", "metres") for n in ("train", "test"))
+    assert "cycle" not in lives.channels
+    assert lives.usual_cap() == pytest.approx(600.0 * np.median(whole.cycle[whole.last]))
+    plan = RulPlan(cap=lives.usual_cap(), bags=2, folds=3, seed=3)
+    told = backtest_rul.figures(backtest_rul.tell(lives, test, plan), 1000.0 * left, "metres")
+    assert told["unit"] == "metres"
+    assert told["score"] is None
+    assert told["rmse"] < 0.6 * told["mean_life_minus_age"]["rmse"]
+    assert 0.65 <= told["coverage"]["value"] <= 0.97
+
+
+def test_what_falls_is_no_measure_of_use(tmp_path):
+    (tmp_path / "lives").write_text("device,cycle,hours,x\na,1,5,0\na,2,5,0\na,3,4,0\n")
+    with pytest.raises(InputError, match="lives:4: hours: falls"):
+        read_lives(tmp_path / "lives", "hours")
+    with pytest.raises(InputError, match="lives:1: miles: no such column"):
+        read_lives(tmp_path / "lives", "miles")
+
+
+def test_the_command_tells_life_in_a_unit_of_use(tmp_path):
+    thinned(some_lives(11, 12)[0], tmp_path / "train.csv", 1)
+    thinned(some_lives(12, 3, cut=True)[0], tmp_path / "test.csv", 2)
+    words = [w for n in ("train", "test") for w in (f"--{n}", str(tmp_path / f"{n}.csv"))]
+    words += ["--usage", "metres", "--bags", "1"]
+    done = CliRunner().invoke(app, ["backtest", "rul", *words])
+    assert done.exit_code == 0, done.output
+    assert "metres" in done.stdout.splitlines()[0]
+    wrong = CliRunner().invoke(app, ["backtest", "rul", *words, "--cap", "-1"])
+    assert wrong.exit_code == 2

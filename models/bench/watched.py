@@ -14,10 +14,12 @@ from models.scorefile.times import iso
 from models.scorefile.watch import Verdicts, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from models.anomaly.spec import Floats, Ints
+
+    Progress = Callable[[str], None]
 
 BUDGET: Final = 1.0
 RIVALS: Final = {
@@ -35,18 +37,9 @@ class Series:
     channels: tuple[str, ...]
 
 
-def recorded(folder: Path) -> dict[str, Any]:
-    """Give what was measured on `nab` and `skab` beneath `folder`, where they are there."""
-    found: dict[str, Any] = {}
-    if (folder / "nab" / "labels").is_dir():
-        found["nab"] = nab_figures(folder / "nab")
-    if (folder / "skab" / "valve1").is_dir():
-        found["skab_valve1"] = skab_figures(folder / "skab" / "valve1")
-    return found
-
-
-def nab_figures(folder: Path) -> dict[str, Any]:
+def nab_figures(folder: Path, progress: Progress = lambda _: None) -> dict[str, Any]:
     """Standard profile per detector, thresholds transferred from the other categories."""
+    progress("nab: three detectors")
     told = json.loads((folder / "labels" / "combined_windows.json").read_text("utf-8"))
     present = {name: windows for name, windows in told.items() if _data(folder, name).exists()}
     series = {name: read(_data(folder, name), "timestamp", ("value",)) for name in present}
@@ -71,8 +64,9 @@ def nab_figures(folder: Path) -> dict[str, Any]:
     }
 
 
-def skab_figures(folder: Path) -> dict[str, Any]:
+def skab_figures(folder: Path, progress: Progress = lambda _: None) -> dict[str, Any]:
     """Row by row F1 and false alarms, as the anomalous state tells it."""
+    progress("skab: valve1")
     names = sorted(path.name for path in folder.glob("*.csv"))
     labels = {name: read(folder / name, "datetime", ("anomaly",)) for name in names}
     series = {name: read(folder / name, "datetime", None, skab.LABELS) for name in names}
