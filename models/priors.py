@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 KIND: Final = "prior"
 DEVICES: Final = 48
 """Devices that a prior is learnt from, at most: it is made of medians over them."""
-FRAMES: Final = 800
+FRAMES: Final = 600
 """Frames of each, at most."""
 FEWEST: Final = 4
 """Devices under which nothing is told of how devices differ."""
