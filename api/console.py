@@ -70,6 +70,7 @@ def environment() -> Environment:
     made.tests["long_before"] = lags
     made.globals["facts"] = facts.facts
     made.globals["headline"] = facts.headline
+    made.globals["trial_rows"] = facts.trial_rows
     made.globals["names"] = channel_names
     made.globals["span"] = wording.span
     made.globals["assets"] = _fingerprint()

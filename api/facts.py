@@ -11,9 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from api import wording
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from api.model_versions import ModelTrial, Worth
 
 HEADLINES: Final = (
     ("precision", "Precision"),
@@ -55,6 +60,27 @@ def headline(meta: Mapping[str, Any]) -> list[Figure]:
             shown, _, note = _value(key, value).partition(" · ")
             found[label] = Figure(label=label, value=shown, note=note)
     return list(found.values())[:_SHOWN]
+
+
+def trial_rows(trial: ModelTrial) -> list[tuple[str, str, str]]:
+    """Lay what was in force beside a challenger: what is told, of the one, of the other."""
+    told: list[tuple[str, Callable[[Worth], str]]] = [
+        ("would-be orders", lambda w: f"{w.orders} (+{w.undecided} open)"),
+        ("right", lambda w: str(w.true_orders)),
+        ("false per 100 device-weeks", lambda w: wording.number(w.false_per_100_device_weeks, 3)),
+        ("failures foreseen", lambda w: f"{w.foreseen} of {w.findings}"),
+        (
+            "median lead",
+            lambda w: (
+                wording.UNKNOWN if w.median_lead_h is None else wording.hours(w.median_lead_h)
+            ),
+        ),
+    ]
+    return [(label, say(trial.in_force), say(trial.shadow)) for label, say in told]
+
+
+def _lead(hours: float | None) -> str:
+    return wording.UNKNOWN if hours is None else wording.hours(hours)
 
 
 def facts(meta: Mapping[str, Any]) -> tuple[Fact, ...]:

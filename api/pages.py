@@ -219,11 +219,14 @@ def truth_page(
 def model_page(
     request: Request, server: ServerDep, user: ModelReader, wanted: WantedDep
 ) -> Response:
-    """Show the model versions that the registry holds."""
+    """Show the model versions, their trials, and what is proposed to be learnt anew."""
     with server.work(user) as connection:
         scope = scopes.resolve(connection, user, wanted)
-        found = model_versions.read_models(connection)
-    return render(request, server, "models.html", user=user, scope=scope, context={"models": found})
+        context = {
+            "models": model_versions.read_models(connection),
+            "proposals": model_versions.read_proposals(connection),
+        }
+    return render(request, server, "models.html", user=user, scope=scope, context=context)
 
 
 def order_context(

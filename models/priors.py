@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 KIND: Final = "prior"
 DEVICES: Final = 48
 """Devices that a prior is learnt from, at most: it is made of medians over them."""
-FRAMES: Final = 1200
+FRAMES: Final = 600
 """Frames of each, at most."""
 FEWEST: Final = 4
 """Devices under which nothing is told of how devices differ."""
@@ -153,9 +153,9 @@ def decide(worth: Worth | None) -> Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learnt:
-    """A prior, what it is worth, and whether it is used."""
+    """A prior, what it is worth, and whether it is used; None where it is not."""
 
-    prior: CohortPrior
+    prior: CohortPrior | None
     worth: Worth | None
     verdict: Verdict
 
@@ -175,7 +175,10 @@ def learn(channels: Sequence[dict[str, Any]], frames: Frames) -> Learnt | None:
         worth = _worth(
             spec, columns, _fit(spec, columns, where(frames, ~held)), where(frames, held)
         )
-    return Learnt(prior=_fit(spec, columns, frames), worth=worth, verdict=decide(worth))
+    verdict = decide(worth)
+    used = verdict in {Verdict.BETTER, Verdict.UNTRIED}
+    prior = _fit(spec, columns, frames) if used else None
+    return Learnt(prior=prior, worth=worth, verdict=verdict)
 
 
 def where(frames: Frames, kept: NDArray[np.bool_]) -> Frames:

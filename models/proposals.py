@@ -6,6 +6,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from psycopg.rows import dict_row
+
 from foremend.clock import to_datetime
 from foremend.db import EVERY_TENANT, Queries, transaction
 from models.drift import CAPACITY
@@ -13,6 +15,8 @@ from models.relearning import Foreseen, Outcome, Sign, residual_drift, tail_drif
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    import psycopg
 
     from foremend.db import Connection
 
@@ -71,12 +75,14 @@ def settle(connection: Connection, cohort: str, *, by: str) -> None:
 
 def listed(connection: Connection) -> list[Proposal]:
     """Give the open proposals, newest first."""
-    names = tuple(Proposal.__slots__)
     with transaction(connection, tenant=EVERY_TENANT):
-        return [
-            Proposal(**dict(zip(names, row, strict=True)))
-            for row in connection.execute(_SQL["open"])
-        ]
+        return read_open(connection)
+
+
+def read_open(connection: psycopg.Connection[Any]) -> list[Proposal]:
+    """Do the same inside the caller's transaction, for its tenant."""
+    rows = connection.cursor(row_factory=dict_row).execute(_SQL["open"])
+    return [Proposal(**row) for row in rows]
 
 
 def _signs(connection: Connection, asked: dict[str, Any]) -> list[Sign]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from models import priors, registry, stored
 from models.history import Frames
-from models.priors import PriorSet, Verdict
+from models.priors import PriorSet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,9 +55,7 @@ def sealed(
     learnt: Sequence[Learnt], family: str, source: dict[str, Any], key: SigningKey
 ) -> Record | None:
     """Sign a family's priors with what they are worth; None where none is of use."""
-    kept = PriorSet(
-        {o.prior.digest: o.prior for o in learnt if o.verdict is not Verdict.MORE_ALARMS}
-    )
+    kept = PriorSet({o.prior.digest: o.prior for o in learnt if o.prior is not None})
     if not kept.by_digest:
         return None
     meta = {

@@ -292,6 +292,7 @@ def cohort_priors() -> dict[str, PriorSet]:
     sets: dict[str, dict[bytes, CohortPrior]] = {"p1": {}, "p2": {}}
     for (seed, _), one in learnt.items():
         assert one is not None
+        assert one.prior is not None
         sets[f"p{seed}"][one.prior.digest] = one.prior
     return {name: PriorSet(kept) for name, kept in sets.items()}
 

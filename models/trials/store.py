@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from psycopg.rows import tuple_row
+
 from foremend.db import EVERY_TENANT, Queries, transaction
 from foremend.values import PART_REPLACED
 from models.backtest import Candidate, Failure
@@ -12,6 +14,8 @@ from models.trials.judging import WITHIN_H, Ground, judged
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    import psycopg
 
     from foremend.db import Connection
     from models.trials.promotion import Figures
@@ -57,11 +61,12 @@ def running(connection: Connection) -> list[tuple[str, str]]:
     return connection.execute(_SQL["running"]).fetchall()
 
 
-def trial_of(connection: Connection, version: str) -> Trial | None:
+def trial_of(connection: psycopg.Connection[Any], version: str) -> Trial | None:
     """Give a version's trial, if it ever had one."""
-    row = connection.execute(_SQL["trial"], {"version": version}).fetchone()
-    if row is None:
+    found = _rows(connection, "trial", {"version": version})
+    if not found:
         return None
+    (row,) = found
     return Trial(version=row[0], cohort=row[1], begun_at=row[2], ended_at=row[3], fault=row[4])
 
 
@@ -69,26 +74,40 @@ def figures(
     connection: Connection, version: str, *, timeline: str | None = None, within_h: float = WITHIN_H
 ) -> tuple[Figures, Figures]:
     """Give what was in force and what the challenger would have been worth, over the same time."""
-    asked = {"version": version, "timeline": timeline, "part_replaced": PART_REPLACED}
     with transaction(connection, tenant=EVERY_TENANT):
-        ground = _ground(connection, asked)
-        in_force, shadow = (
-            [_candidate(row) for row in connection.execute(_SQL[block], asked)]
-            for block in ("said_in_force", "said_by_shadow")
-        )
+        return read_figures(connection, version, timeline=timeline, within_h=within_h)
+
+
+def read_figures(
+    connection: psycopg.Connection[Any],
+    version: str,
+    *,
+    timeline: str | None = None,
+    within_h: float = WITHIN_H,
+) -> tuple[Figures, Figures]:
+    """Do the same inside the caller's transaction, on what its tenant may see."""
+    asked = {"version": version, "timeline": timeline, "part_replaced": PART_REPLACED}
+    ground = _ground(connection, asked)
+    in_force, shadow = (
+        [_candidate(row) for row in _rows(connection, block, asked)]
+        for block in ("said_in_force", "said_by_shadow")
+    )
     return judged(in_force, ground, within_h), judged(shadow, ground, within_h)
 
 
-def _ground(connection: Connection, asked: dict[str, Any]) -> Ground:
-    labels = connection.execute(_SQL["found"], asked).fetchall()
-    swaps = connection.execute(_SQL["replaced"], asked).fetchall()
+def _rows(
+    connection: psycopg.Connection[Any], block: str, asked: dict[str, Any]
+) -> list[tuple[Any, ...]]:
+    """Ask for rows as tuples, however the connection gives them."""
+    return connection.cursor(row_factory=tuple_row).execute(_SQL[block], asked).fetchall()
+
+
+def _ground(connection: psycopg.Connection[Any], asked: dict[str, Any]) -> Ground:
+    labels, swaps = (_rows(connection, block, asked) for block in ("found", "replaced"))
     found = [_failure(row) for row in labels if row[3]]
     mended = [_failure(row) for row in labels if row[3] or row[4]]
     return Ground(
-        seen={
-            device: (since, until)
-            for device, since, until in connection.execute(_SQL["seen"], asked)
-        },
+        seen={device: (since, until) for device, since, until in _rows(connection, "seen", asked)},
         found=found,
         replaced=[*mended, *(_failure(row) for row in swaps)],
     )
