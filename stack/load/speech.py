@@ -10,7 +10,7 @@ from foremend.clock import wall_ms
 from foremend.errors import ForemendError
 from ingest import packets
 from ingest.line import HungUp, dial
-from stack.load.crowd import AGAIN_S, Crowd
+from stack.load.crowd import Crowd
 from stack.load.troubles import LINES, Switches, Timetable
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 BURST: Final = 256
 """Messages that are made between two looks at the network."""
-PATIENCE_S: Final = 45.0
+BIRTH_AGAIN_S: Final = 10.0
+PATIENCE_S: Final = 60.0
 """Without one more device made known for so long, the load is given up."""
 UNANSWERED: Final = 500
 """Births on their way at once: each is a few kilobytes, and several rows in the database."""
@@ -94,7 +95,9 @@ class Speech:
         before, progressed = len(crowd.unborn), time.perf_counter()
         while crowd.unborn:
             now = time.perf_counter()
-            asked = {n: at for n, at in asked.items() if n in crowd.unborn and now - at < AGAIN_S}
+            asked = {
+                n: at for n, at in asked.items() if n in crowd.unborn and now - at < BIRTH_AGAIN_S
+            }
             fresh = [n for n in sorted(crowd.unborn) if n not in asked][: UNANSWERED - len(asked)]
             self._send(crowd.birth(n) for n in fresh)
             asked |= dict.fromkeys(fresh, now)
