@@ -119,11 +119,13 @@ class Speech:
             now_s = self._now_s()
             self._trouble(now_s)
             due = min(int(now_s / every_s) + 1, last) - said
-            for _ in range(min(due, BURST)):
-                if said % count == 0:
+            fresh: list[Said] = []
+            for turn in range(said, said + min(due, BURST)):
+                if turn % count == 0:
                     self.crowd.advance()
-                self._send(self.crowd.speak(said % count, wall_ms(), now_s))
-                said += 1
+                fresh += self.crowd.speak(turn % count, wall_ms(), now_s)
+            self._send(fresh)
+            said += min(due, BURST)
             self._listen(0.0 if due > BURST else 0.001)
 
     def _trouble(self, now_s: float) -> None:
