@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 _DRIVER_TAU_S: Final = 900.0
 _BELT_NOISE_HZ: Final = 1.1
-_DAMPING_NOISE: Final = 0.07
-_MESH_NOISE_MM: Final = 0.018
-_MESH_THERMAL: Final = 0.0006
+_DAMPING_NOISE: Final = 0.035
+_MESH_NOISE_MM: Final = 0.009
+_MESH_THERMAL: Final = 0.0004
 """mm/K: a hotter bed bows more."""
 _WIFI_WANDER_DB: Final = 3.0
 

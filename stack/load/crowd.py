@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from foremend import wire
 from simulators.fleets import FLEETS
+from simulators.steps import SimEvent
 from stack.load.troubles import Fate, Way
 
 if TYPE_CHECKING:
@@ -15,14 +16,14 @@ if TYPE_CHECKING:
 
     from foremend.clock import Millis
     from simulators.fleets import AnyFleet
-    from simulators.steps import SimEvent, Step
+    from simulators.steps import Step
     from stack.load.troubles import Switches
 
 BOOT: Final = "b1"
 SHARES: Final = {"fdm_printer": 0.7, "rotating_machine": 0.2, "hydraulic_excavator": 0.1}
 STORM_CODE: Final = "mains_failure"
 AGAIN_S: Final = 30.0
-"""What is not acknowledged after so long is sent again, as an agent would."""
+"""What is not acknowledged after so long is sent again, then after twice as long, as agents do."""
 
 
 class Said(NamedTuple):
@@ -38,6 +39,8 @@ class Waiting(NamedTuple):
 
     said: Said
     since_s: float
+    again_s: float
+    """When it is to be sent again if nothing comes until then."""
 
 
 @dataclass(slots=True)
@@ -83,7 +86,7 @@ class Crowd:
         self._fleets = list(dict.fromkeys(fleet for fleet, _ in self._places))
         self._steps: dict[AnyFleet, Step] = {}
         self._values: dict[AnyFleet, list[list[float | None]]] = {}
-        self._told: dict[AnyFleet, tuple[SimEvent, ...]] = {}
+        self._told: dict[AnyFleet, dict[int, list[SimEvent]]] = {}
         self._schemas = {fleet: wire.schema_hash(fleet.channels) for fleet in self._fleets}
         addresses = [wire.Address(tenant=tenant, device=name) for name in names]
         self._data = [a.up(wire.Up.DATA).encode() for a in addresses]
@@ -108,7 +111,9 @@ class Crowd:
             self._steps[fleet] = step
             rows: list[list[float | None]] = step.values.tolist()
             self._values[fleet] = [_read(row) for row in rows]
-            self._told[fleet] = step.events
+            told = self._told[fleet] = dict[int, list[SimEvent]]()
+            for event in step.events:
+                told.setdefault(event.device_index, []).append(event)
 
     def birth(self, n: int) -> Said:
         """Introduce a device."""
@@ -140,14 +145,14 @@ class Crowd:
         seq = self._seqs[n]
         data = wire.Data(boot=BOOT, seq=seq, schema=self._schemas[fleet], frames=frames)
         said = self._sent(self._numbered(n, self._data[n], wire.encode(data), now_s))
-        return [*said, *self._happened(n, now_ms, now_s), *self._overdue(n, now_s)]
+        return [*said, *self._happened(n, now_ms, now_s), *self.overdue(n, now_s)]
 
     def _happened(self, n: int, now_ms: Millis, now_s: float) -> list[Said]:
         """Say what a device's firmware has to report of the frame."""
         fleet, place = self._places[n]
-        events = [e for e in self._told[fleet] if e.device_index == place]
         return [
-            self._event(n, now_ms, now_s, e.code, e.severity.value, dict(e.details)) for e in events
+            self._event(n, now_ms, now_s, e.code, e.severity.value, dict(e.details))
+            for e in self._told[fleet].get(place, ())
         ]
 
     def storm(self, now_ms: Millis, now_s: float) -> Iterator[Said]:
@@ -182,6 +187,25 @@ class Crowd:
                 self.tally.resent += 1
                 yield waiting.said
 
+    def let_go(self) -> list[Said]:
+        """Give what was held back, for no more is coming that could overtake it."""
+        held = [said for said in self._held if said is not None]
+        self._held = [None] * len(self._held)
+        return held
+
+    def overdue(self, n: int, now_s: float) -> list[Said]:
+        """Give what of a device has waited too long, once more."""
+        waiting = self._waiting[n]
+        if not waiting or now_s < next(iter(waiting.values())).again_s:
+            return []
+        late = {seq: w for seq, w in waiting.items() if now_s >= w.again_s}
+        waiting |= {
+            seq: w._replace(again_s=now_s + max(AGAIN_S, now_s - w.since_s))
+            for seq, w in late.items()
+        }
+        self.tally.resent += len(late)
+        return [w.said for w in late.values()]
+
     def hear(self, topic: bytes, payload: bytes, now_s: float) -> None:
         """Take an acknowledgement; those of other crowds are left alone."""
         n = self._numbers.get(topic)
@@ -206,7 +230,7 @@ class Crowd:
 
     def _numbered(self, n: int, topic: bytes, payload: bytes, now_s: float) -> Said:
         said = Said(n, topic, payload)
-        self._waiting[n][self._seqs[n]] = Waiting(said, now_s)
+        self._waiting[n][self._seqs[n]] = Waiting(said, now_s, now_s + AGAIN_S)
         self._seqs[n] += 1
         self.tally.messages += 1
         return said
@@ -223,15 +247,6 @@ class Crowd:
             out.append(before)
         self.tally.duplicates += way is Way.TWICE
         return out
-
-    def _overdue(self, n: int, now_s: float) -> list[Said]:
-        waiting = self._waiting[n]
-        if now_s - next(iter(waiting.values())).since_s < AGAIN_S:
-            return []
-        late = {seq: w for seq, w in waiting.items() if now_s - w.since_s >= AGAIN_S}
-        waiting |= {seq: w._replace(since_s=now_s) for seq, w in late.items()}
-        self.tally.resent += len(late)
-        return [w.said for w in late.values()]
 
 
 def _fleets(

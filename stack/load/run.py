@@ -29,7 +29,7 @@ SQL: Final = Queries.load("stack.load", "load.sql")
 TENANT: Final = "load"
 _SUMS: Final = (
     "messages", "sent", "duplicates", "reordered", "resent", "flaps", "storms",
-    "acknowledged", "unacknowledged", "refused",
+    "acknowledged", "unacknowledged", "refused", "cpu_s",
 )  # fmt: skip
 _WORST: Final = ("seconds", "ack_p50_ms", "ack_p99_ms")
 

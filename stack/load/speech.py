@@ -10,7 +10,7 @@ from foremend.clock import wall_ms
 from foremend.errors import ForemendError
 from ingest import packets
 from ingest.line import HungUp, dial
-from stack.load.crowd import AGAIN_S, Crowd
+from stack.load.crowd import Crowd
 from stack.load.troubles import LINES, Switches, Timetable
 
 if TYPE_CHECKING:
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 
 BURST: Final = 256
 """Messages that are made between two looks at the network."""
-PATIENCE_S: Final = 45.0
-"""Without one more device made known for so long, the load is given up."""
+BIRTH_AGAIN_S: Final = 10.0
+PATIENCE_S: Final = 60.0
+"""Without one more device made known, or message acknowledged, for so long, it is given up."""
 UNANSWERED: Final = 500
 """Births on their way at once: each is a few kilobytes, and several rows in the database."""
-DRAIN_S: Final = 60.0
-ASK_AGAIN_S: Final = 3.0
+LOOK_S: Final = 1.0
+"""Between two looks at what has waited too long, once all is said."""
 _ACKS: Final = "fm/1/+/{}/+/down/ack"
 
 
@@ -67,6 +68,7 @@ class Speech:
         self._ear = dial(settings, f"load-ear-{course.first}", keepalive_s=0, clean=True)
         self._ear.send(packets.subscribe(1, [_ACKS.format(course.tenant)], qos=0))
         self._mid = self.sent = 0
+        self._begun = time.perf_counter()
 
     def run(self) -> dict[str, Any]:
         """Introduce the devices, speak for so long, wait for what is on its way; give the figures.
@@ -76,13 +78,16 @@ class Speech:
             Unavailable: the broker cannot be reached.
         """
         self._introduce()
-        begun = time.perf_counter()
-        self._speak(begun)
-        spoken_s = time.perf_counter() - begun
+        self._begun, worked = time.perf_counter(), time.process_time()
+        self._speak()
+        spoken_s, cpu_s = self._now_s(), time.process_time() - worked
         drained = self._drain()
         for line in (*self._lines.values(), self._ear):
             line.close()
-        return self._figures(spoken_s, drained=drained)
+        return self._figures(spoken_s, cpu_s, drained=drained)
+
+    def _now_s(self) -> float:
+        return time.perf_counter() - self._begun
 
     def _dial(self, line: int) -> Line:
         name = f"load-{self._course.first}-{line}"
@@ -94,7 +99,9 @@ class Speech:
         before, progressed = len(crowd.unborn), time.perf_counter()
         while crowd.unborn:
             now = time.perf_counter()
-            asked = {n: at for n, at in asked.items() if n in crowd.unborn and now - at < AGAIN_S}
+            asked = {
+                n: at for n, at in asked.items() if n in crowd.unborn and now - at < BIRTH_AGAIN_S
+            }
             fresh = [n for n in sorted(crowd.unborn) if n not in asked][: UNANSWERED - len(asked)]
             self._send(crowd.birth(n) for n in fresh)
             asked |= dict.fromkeys(fresh, now)
@@ -104,20 +111,22 @@ class Speech:
             elif now - progressed > PATIENCE_S:
                 raise NotIntroduced(f"{before} devices were not made known")
 
-    def _speak(self, begun: float) -> None:
+    def _speak(self) -> None:
         count, said = self._course.devices, 0
         every_s = self._course.period_s / count
         last = round(self._course.seconds / self._course.period_s) * count
         while said < last:
-            now_s = time.perf_counter() - begun
+            now_s = self._now_s()
             self._trouble(now_s)
             due = min(int(now_s / every_s) + 1, last) - said
-            for _ in range(min(due, BURST)):
-                if said % count == 0:
+            fresh: list[Said] = []
+            for turn in range(said, said + min(due, BURST)):
+                if turn % count == 0:
                     self.crowd.advance()
-                self._send(self.crowd.speak(said % count, wall_ms(), now_s))
-                said += 1
-            self._listen(0.0 if due > BURST else 0.001, now_s)
+                fresh += self.crowd.speak(turn % count, wall_ms(), now_s)
+            self._send(fresh)
+            said += min(due, BURST)
+            self._listen(0.0 if due > BURST else 0.001)
 
     def _trouble(self, now_s: float) -> None:
         cut = self.timetable.cut(now_s)
@@ -147,33 +156,38 @@ class Speech:
             if line in self._lines and self._lines[line].send(b"".join(fresh)):
                 self.sent += len(fresh)
 
-    def _listen(self, patience_s: float, now_s: float = 0.0) -> None:
+    def _listen(self, patience_s: float) -> None:
         for number, line in list(self._lines.items()):
             try:
                 line.turn(0.0, reading=True)
             except HungUp:
                 # Whoever cut it, it is dialled again in a moment.
                 self._lines.pop(number).close()
-                self.timetable.down[number] = now_s + self._course.switches.flap_for_s
+                self.timetable.down[number] = self._now_s() + self._course.switches.flap_for_s
         messages, _ = self._ear.turn(patience_s, reading=True)
+        now_s = self._now_s()
         for message in messages:
             self.crowd.hear(message.topic, message.payload, now_s)
 
     def _drain(self) -> bool:
-        """Send again and listen until all is acknowledged, or nothing more can be hoped for."""
-        for line in range(LINES):
-            if line not in self._lines:
-                self._lines[line] = self._dial(line)
-        begun = asked = time.perf_counter()
-        self._send(self.crowd.again(range(self._course.devices)))
-        while self.crowd.unacknowledged and time.perf_counter() - begun < DRAIN_S:
+        """Listen until all is acknowledged, or nothing more can be hoped for."""
+        crowd = self.crowd
+        for line in sorted(set(range(LINES)) - set(self._lines)):
+            self._restore(line)
+        self._send(crowd.let_go())
+        left, progressed = crowd.unacknowledged, self._now_s()
+        looked = progressed
+        while left and (now_s := self._now_s()) - progressed < PATIENCE_S:
             self._listen(0.02)
-            if time.perf_counter() - asked > ASK_AGAIN_S:
-                asked = time.perf_counter()
-                self._send(self.crowd.again(range(self._course.devices)))
-        return not self.crowd.unacknowledged
+            if crowd.unacknowledged < left:
+                left, progressed = crowd.unacknowledged, now_s
+            if now_s - looked > LOOK_S:
+                looked = now_s
+                for n in range(self._course.devices):
+                    self._send(crowd.overdue(n, now_s))
+        return not left
 
-    def _figures(self, spoken_s: float, *, drained: bool) -> dict[str, Any]:
+    def _figures(self, spoken_s: float, cpu_s: float, *, drained: bool) -> dict[str, Any]:
         tally = self.crowd.tally
         delays = sorted(tally.delays_s)
         return {
@@ -188,6 +202,7 @@ class Speech:
             "unacknowledged": self.crowd.unacknowledged,
             "refused": tally.refused,
             "seconds": round(spoken_s, 2),
+            "cpu_s": round(cpu_s, 2),
             "drained": drained,
             "ack_p50_ms": _percentile(delays, 0.5),
             "ack_p99_ms": _percentile(delays, 0.99),

@@ -77,7 +77,7 @@ PROJECT: Final = Path(__file__).parents[2]
 def taught() -> TrainedModel:
     """Train on a few simulated histories; an order for the fan opens early: few have taught it."""
     (simulated,) = histories(
-        501, printers=70, machines=0, days=8.0, step_s=STEP_S, hazard_scale=HASTE
+        501, printers=110, machines=0, days=8.0, step_s=STEP_S, hazard_scale=HASTE
     )
     plan = TrainingPlan(
         horizons_h=(6.0, 12.0, 24.0), jobs=1, failure_modes=failure_modes(simulated)

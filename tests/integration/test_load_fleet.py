@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from foremend import ready
 from stack.load.run import Load, spoken, stored
 from stack.load.troubles import Switches
 
@@ -31,9 +33,15 @@ def where(broker, migrated_urls, tmp_path) -> Iterator[dict[str, str]]:
         "FOREMEND_BROKER_USER": broker.user,
         "FOREMEND_BROKER_PASSWORD": broker.password,
     }
+    sign = tmp_path / "ready"
     env = os.environ | told | {"FOREMEND_DATABASE_URL": migrated_urls.app}
+    env |= {ready.VARIABLE: str(sign)}
     with (tmp_path / "log").open("wb") as log:
         ingest = subprocess.Popen([sys.executable, "-m", "stack", "ingest"], env=env, stderr=log)
+    until = time.monotonic() + 60.0
+    while ready.announced(sign) != ingest.pid and time.monotonic() < until:
+        assert ingest.poll() is None
+        time.sleep(0.05)
     yield told
     ingest.terminate()
     ingest.wait(20)

@@ -89,8 +89,8 @@ def test_the_order_of_repairs_changes_nothing() -> None:
 
 
 def test_a_restored_printer_goes_on_within_its_control_loop() -> None:
-    fleet = scheduled("fdm_printer", step_s=2.0)
-    for _ in range(2000):
+    fleet = scheduled("fdm_printer", step_s=5.0)
+    for _ in range(700):
         fleet.step()
 
     twin = PrinterFleet.restore(fleet.snapshot())

@@ -9,6 +9,7 @@ from simulators import specs
 from simulators.fleets import FLEETS
 from simulators.histories import histories
 from stack.histories import failure_modes
+from stack.training import Course
 
 FAMILIES = {"fdm_printer": "printer", "rotating_machine": "machine"} | {
     "hydraulic_excavator": "excavator"
@@ -32,3 +33,16 @@ def test_a_component_is_told_by_its_most_frequent_failure_mode() -> None:
     assert len(set(seen)) > 1
     assert seen.count(told["hotend_thermistor"]) == max(seen.count(mode) for mode in set(seen))
     assert set(told) == {t.component for t in history.truth}
+
+
+@pytest.mark.parametrize(
+    ("excavators", "families"),
+    [
+        (0, {"fdm_printer": 300, "rotating_machine": 100}),
+        (40, {"fdm_printer": 300, "rotating_machine": 100, "hydraulic_excavator": 40}),
+    ],
+)
+def test_a_family_is_trained_only_where_histories_of_it_are_asked_for(
+    excavators: int, families: dict[str, int]
+) -> None:
+    assert Course(histories=400, seed=1, jobs=1, excavators=excavators).devices == families

@@ -19,14 +19,14 @@ NOW = 1_790_000_000_000
 NAMES = [f"unit-{n:02d}" for n in range(20)]
 
 
-def crowd(seed: int = 5, **switches: float) -> Crowd:
+def crowd(seed: int = 5, period_s: float = 1.0, **switches: float) -> Crowd:
     return Crowd(
         NAMES,
         tenant="t",
         switches=Switches(**switches),
         seed=seed,
         start_ms=NOW,
-        period_s=1.0,
+        period_s=period_s,
     )
 
 
@@ -91,6 +91,18 @@ def test_a_storm_is_one_error_of_every_device_numbered_with_the_rest() -> None:
 
     assert {e.code for e in events} == {STORM_CODE}
     assert [e.seq for e in events] == [2] * len(NAMES)
+
+
+def test_what_firmwares_report_goes_out_as_events_with_numbers_of_their_own() -> None:
+    one = crowd(period_s=600.0)
+    out = [m for each in said(one, rounds=30) for m in each]
+
+    events = [
+        msgspec.json.decode(m.payload, type=wire.Event) for m in out if m.topic.endswith(b"/event")
+    ]
+
+    assert {"job_started", "job_ended"} <= {e.code for e in events}
+    assert len(events) == one.tally.messages - 30 * len(NAMES)
 
 
 def test_what_is_not_acknowledged_is_kept_and_given_again() -> None:
@@ -178,7 +190,7 @@ def test_devices_are_shared_out_without_gaps_or_overlaps() -> None:
 
 def test_figures_of_processes_add_up_and_of_times_the_worst_counts() -> None:
     names = "messages sent duplicates reordered resent flaps storms acknowledged"
-    one = dict.fromkeys([*names.split(), "unacknowledged", "refused"], 10)
+    one = dict.fromkeys([*names.split(), "unacknowledged", "refused", "cpu_s"], 10)
     times = {"seconds": 2.0, "ack_p50_ms": 5.0, "ack_p99_ms": None}
 
     both = added([one | times, one | times | {"ack_p50_ms": 7.0}])
