@@ -16,7 +16,7 @@ def test_a_prior_that_knows_nothing_changes_no_bit(seed: int, power: float) -> N
     centre = rng.normal(size=(3, 20)) * 10**power
     fresh = levels[4] == 0
     levels *= ~fresh
-    centre *= ~fresh
+    centre[fresh] = 0.0
     nothing = PriorRows(**{name: np.zeros((3, 20)) for name in PriorRows.__slots__})
     one, other = alone(centre, levels), blended(centre, levels, nothing)
     for name in Baseline.__slots__:
