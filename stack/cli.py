@@ -17,6 +17,7 @@ from stack.commands import (
     quarantine,
     scoring,
     services,
+    signatures,
     storage,
     whole,
 )
@@ -35,6 +36,7 @@ for subject in (
     downlink,
     learning,
     scoring,
+    signatures,
     backtest,
     storage,
     bench,

@@ -49,6 +49,13 @@ def as_history(simulated: Simulated) -> History:
     )
 
 
+def found_modes(simulated: Simulated) -> tuple[str, ...]:
+    """Name the failure mode of each finding of `as_history`, in its order."""
+    places, spec = {name: i for i, name in enumerate(simulated.names)}, _spec(simulated)
+    seen = [(_found(t, places, spec), t.failure_mode) for t in simulated.truth if _looked_at(t)]
+    return tuple(mode for _, mode in sorted(seen))
+
+
 def is_error(event: SimEvent) -> bool:
     """Tell whether an event is an error code, as scoring understands it."""
     return event.severity is not Severity.INFO and event.code != PART_REPLACED
