@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from simulators.physics import Note
-    from simulators.specs import Background, Part
+    from simulators.specs import Background, Mode, Part
     from simulators.steps import Bools
 
 
@@ -47,29 +47,31 @@ def replaced(device: int, part: Part, serial: str, ts_ms: int) -> SimEvent:
     )
 
 
-def failures(fails: Bools, parts: Sequence[Part], ts_ms: int) -> Iterator[SimEvent]:
+def failures(fails: Bools, modes: Sequence[Mode], ts_ms: int) -> Iterator[SimEvent]:
     """Give the error with which a firmware stops, for each failing part [k, n]."""
     for row, device in _marked(fails):
-        part = parts[row]
+        mode = modes[row]
         yield SimEvent(
             device_index=device,
             ts_ms=ts_ms,
-            code=part.failure_code,
-            severity=part.failure_severity,
-            component=part.instance if part.names_component else None,
+            code=mode.failure_code,
+            severity=mode.failure_severity,
+            component=mode.component if mode.names_component else None,
+            details=mode.failure_details,
         )
 
 
-def warnings(warns: Bools, parts: Sequence[Part], ts_ms: int) -> Iterator[SimEvent]:
+def warnings(warns: Bools, modes: Sequence[Mode], ts_ms: int) -> Iterator[SimEvent]:
     """Give the warnings that growing faults [k, n] draw from a firmware."""
     for row, device in _marked(warns):
-        part = parts[row]
+        mode = modes[row]
         yield SimEvent(
             device_index=device,
             ts_ms=ts_ms,
-            code=part.warning_code,
+            code=mode.warning_code,
             severity=Severity.WARNING,
-            component=part.instance if part.names_component else None,
+            component=mode.component if mode.names_component else None,
+            details=mode.warning_details,
         )
 
 
@@ -77,5 +79,9 @@ def background(codes: Sequence[Background], marked: Bools, ts_ms: int) -> Iterat
     """Give codes that mean nothing, at the marked places [b, n]."""
     for row, device in _marked(marked):
         yield SimEvent(
-            device_index=device, ts_ms=ts_ms, code=codes[row].code, severity=codes[row].severity
+            device_index=device,
+            ts_ms=ts_ms,
+            code=codes[row].code,
+            severity=codes[row].severity,
+            details=codes[row].details,
         )

@@ -1,7 +1,8 @@
 """Faults as they develop: a part ages, a fault begins, grows, and at last stops the device.
 
 Everything runs on each device's own clock of hours, which stands still while the device is down.
-Arrays are [k, n]: parts by devices. No draw depends on another device or on the order of repairs.
+Arrays are [k, n]: modes of all parts by devices. No draw depends on another device or on the order
+of repairs.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from foremend.values import AsFound
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from simulators.specs import Part
-    from simulators.steps import Bools, FaultPlan, Floats, Ints
+    from simulators.specs import Family, Mode, Part
+    from simulators.steps import Bools, FaultPlan, Floats, Ints, ScheduledFault
 
 NEVER: Final = -1
 HOUR_MS: Final = 3_600_000
@@ -35,7 +36,7 @@ _OLDEST: Final = 1.1
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Rates:
-    """The parts' constants as columns [k, 1]."""
+    """The modes' constants as columns [k, 1]."""
 
     warning_from: Floats
     warnings_per_h: Floats
@@ -43,7 +44,7 @@ class Rates:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Faults:
-    """State of every part [k, n] and each device's clock [n]; changed in place by repairs only.
+    """State of every mode [k, n] and each device's clock [n]; changed in place by repairs only.
 
     `onset_h` is on the device's clock; `onset_ms` and `failed_ms` are NEVER until they happen.
     """
@@ -92,51 +93,54 @@ class Life:
     intermittent: bool
 
 
-def rates(parts: Sequence[Part]) -> Rates:
-    """Lay the parts' constants out for arithmetic on [k, n]."""
+def rates(modes: Sequence[Mode]) -> Rates:
+    """Lay the modes' constants out for arithmetic on [k, n]."""
     return Rates(
-        warning_from=np.asarray([[p.warning_from] for p in parts]),
-        warnings_per_h=np.asarray([[p.warnings_per_h] for p in parts]),
+        warning_from=np.asarray([[m.warning_from] for m in modes]),
+        warnings_per_h=np.asarray([[m.warnings_per_h] for m in modes]),
     )
 
 
 def fate(seed: int, device: int, row: int, generation: int) -> np.random.Generator:
-    """Give one part's own random numbers, the same whatever happened before it was fitted."""
+    """Give one mode of one part its own random numbers, whatever happened before it was fitted."""
     return np.random.Generator(np.random.PCG64([seed, 0xFA, device, row, generation]))
 
 
-def draw_life(part: Part, plan: FaultPlan, rng: np.random.Generator, *, age_h: float) -> Life:
+def draw_life(mode: Mode, plan: FaultPlan, rng: np.random.Generator, *, age_h: float) -> Life:
     """Draw when a part of this age (hours) will develop its fault, given that it has none yet.
 
     Weibull: the cumulative hazard (age / scale) ** shape has grown by a standard exponential
     variate when the fault begins.
     """
-    scale = part.life_h / plan.hazard_scale
+    scale = mode.life_h / plan.hazard_scale
     begun, spent = age_h / scale, rng.standard_exponential()
-    onset_age = scale * (begun**part.shape + spent) ** (1.0 / part.shape)
+    onset_age = scale * (begun**mode.shape + spent) ** (1.0 / mode.shape)
     return Life(
         to_onset_h=float(onset_age - age_h),
-        growth_h=float(rng.uniform(*part.growth_h)),
-        exponent=float(rng.uniform(*part.exponent)),
+        growth_h=float(rng.uniform(*mode.growth_h)) * plan.growth_scale,
+        exponent=float(rng.uniform(*mode.exponent)),
         strength=float(np.clip(1.0 + 0.12 * rng.standard_normal(), 0.7, 1.3)),
-        intermittent=bool(rng.random() < part.intermittent),
+        intermittent=bool(rng.random() < mode.intermittent),
     )
 
 
 def begin(
-    parts: Sequence[Part], plan: FaultPlan, names: Sequence[str], seed: int, start_ms: int
+    family: Family, plan: FaultPlan, names: Sequence[str], seed: int, start_ms: int
 ) -> Faults:
     """Fit every device with parts of different ages, none at fault yet."""
-    blank = _blank(len(parts), len(names))
-    for row, part in enumerate(parts):
+    blank = _blank(len(family.modes), len(names))
+    hold_h = np.inf if plan.random_from_h is None else plan.random_from_h
+    for part in family.parts:
+        rows = family.rows(part.instance)
         for device in range(len(names)):
-            rng = fate(seed, device, row, 0)
-            age_h = float(rng.uniform(0.0, _OLDEST)) * part.life_h / plan.hazard_scale
-            blank.installed_ms[row, device] = start_ms - int(age_h * HOUR_MS)
-            hold_h = np.inf if plan.random_from_h is None else plan.random_from_h
+            dice = [fate(seed, device, row, 0) for row in rows]
+            ages = [float(rng.uniform(0.0, _OLDEST)) for rng in dice]
+            age_h = ages[0] * part.modes[0].life_h / plan.hazard_scale
+            blank.installed_ms[rows, device] = start_ms - int(age_h * HOUR_MS)
             known_age = age_h if np.isinf(hold_h) else age_h + hold_h
-            _fit(blank, row, device, draw_life(part, plan, rng, age_h=known_age), hold_h)
-    _schedule(blank, parts, plan, names)
+            for row, mode, rng in zip(rows, part.modes, dice, strict=True):
+                _fit(blank, row, device, draw_life(mode, plan, rng, age_h=known_age), hold_h)
+    _schedule(blank, family, plan, names)
     return blank
 
 
@@ -159,17 +163,25 @@ def _fit(faults: Faults, row: int, device: int, life: Life, hold_h: float) -> No
     faults.onset_ms[at] = faults.failed_ms[at] = NEVER
 
 
-def _schedule(faults: Faults, parts: Sequence[Part], plan: FaultPlan, names: Sequence[str]) -> None:
-    rows = {part.instance: row for row, part in enumerate(parts)}
+def _schedule(faults: Faults, family: Family, plan: FaultPlan, names: Sequence[str]) -> None:
     for fault in plan.scheduled:
-        if fault.device not in names or fault.component not in rows:
-            raise NotFound(f"no {fault.component} on a {fault.device} here: see the fault plan")
-        at = (rows[fault.component], list(names).index(fault.device))
+        rows = _named(family, fault)
+        if fault.device not in names or not rows:
+            named = f"{fault.component} {fault.failure_mode or ''}".rstrip()
+            raise NotFound(f"no {named} on a {fault.device} here: see the fault plan")
+        at = (rows[0], list(names).index(fault.device))
         faults.onset_h[at] = fault.onset_h
         faults.growth_h[at] = fault.hours_to_failure
-        faults.exponent[at] = parts[at[0]].exponent[0]
+        faults.exponent[at] = family.modes[at[0]].exponent[0]
         faults.strength[at] = 1.0
         faults.intermittent[at] = False
+
+
+def _named(family: Family, fault: ScheduledFault) -> list[int]:
+    """Give the rows of the modes that a planned fault may mean."""
+    rows = family.rows(fault.component)
+    wanted = fault.failure_mode
+    return [r for r in rows if wanted is None or family.modes[r].failure_mode == wanted]
 
 
 def advance(faults: Faults, *, ts_ms: int, dt_h: float, active: Bools, u: Floats) -> Ageing:
@@ -216,35 +228,31 @@ def warns(ageing: Ageing, rates: Rates, u: Floats, *, dt_h: float, active: Bools
     return (u < late * (rates.warnings_per_h * dt_h)) & (active & ~ageing.down)
 
 
-def as_found(faults: Faults, row: int, device: int) -> AsFound:
-    """Say what a technician sees who takes this part out."""
-    if faults.failed_ms[row, device] != NEVER:
+def as_found(faults: Faults, rows: Sequence[int], device: int) -> AsFound:
+    """Say what a technician sees who takes out the part that has these modes."""
+    at = (list(rows), device)
+    if (faults.failed_ms[at] != NEVER).any():
         return AsFound.FAILED
-    grown_h = float(faults.clock_h[device] - faults.onset_h[row, device])
-    progress = max(0.0, grown_h / float(faults.growth_h[row, device]))
-    size = progress ** float(faults.exponent[row, device])
+    grown_h = faults.clock_h[device] - faults.onset_h[at]
+    progress = np.maximum(grown_h / faults.growth_h[at], 0.0)
+    size = float((progress ** faults.exponent[at]).max())
     return AsFound.DEGRADED if size > _FOUND_DEGRADED else AsFound.NO_FAULT_FOUND
 
 
 def renew(
-    faults: Faults,
-    parts: Sequence[Part],
-    plan: FaultPlan,
-    seed: int,
-    at: tuple[int, int],
-    ts_ms: int,
+    faults: Faults, family: Family, plan: FaultPlan, seed: int, at: tuple[str, int], ts_ms: int
 ) -> None:
-    """Fit a new part at (row, device) and draw its life."""
-    row, device = at
-    faults.generation[at] += 1
-    faults.installed_ms[at] = ts_ms
-    rng = fate(seed, device, row, int(faults.generation[at]))
-    life = draw_life(parts[row], plan, rng, age_h=0.0)
-    if plan.random_from_h is None:
-        hold_h = np.inf
-    else:
+    """Fit a new part as (component, device) and draw its lives."""
+    component, device = at
+    hold_h = np.inf
+    if plan.random_from_h is not None:
         hold_h = max(0.0, plan.random_from_h - float(faults.clock_h[device]))
-    _fit(faults, row, device, life, hold_h)
+    for row in family.rows(component):
+        faults.generation[row, device] += 1
+        faults.installed_ms[row, device] = ts_ms
+        rng = fate(seed, device, row, int(faults.generation[row, device]))
+        life = draw_life(family.modes[row], plan, rng, age_h=0.0)
+        _fit(faults, row, device, life, hold_h)
 
 
 def serial(part: Part, seed: int, device: str, generation: int) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from foremend.wire import Channel
     from simulators.faults import Ageing, Faults
     from simulators.physics import Outcome, Physics
+    from simulators.specs import Part
     from simulators.steps import Bools, Floats, Ints, SimEvent
     from simulators.weather import Sites, Weather
 
@@ -76,19 +77,20 @@ class Fleet(Generic[U, S]):
         self.channels: tuple[Channel, ...] = physics.family.channels
         self.model, self.family = physics.family.model, physics.family.family
         self.firmware = physics.family.firmware
-        self._physics, self._parts = physics, physics.family.parts
+        self._physics, self._family = physics, physics.family
+        self._modes, self._parts = physics.family.modes, physics.family.parts
         self._seed, self._start_ms, self._step_s, self._plan = seed, start_ms, step_s, plan
         self._rng = {name: _stream(seed, 0xB0, at) for at, name in enumerate(_STREAMS)}
         self._sensing = sensing.sensing(self.channels, physics.family.sensors)
         self._active_in = np.isin(np.arange(len(Phase)), physics.active)
         background = physics.family.background
-        self._gates, self._quiet = slice(0, len(self._parts)), len(background)
+        self._gates, self._quiet = slice(0, len(self._modes)), len(background)
         self._quiet_per_h = np.asarray([[code.per_h] for code in background])
-        self._rates = faults.rates(self._parts)
+        self._rates = faults.rates(self._modes)
         self._made, self._now = self._begin(_stream(seed, 0xA0))
         self._tick = 0
         self._closed: list[Truth] = []
-        self._fitted: list[tuple[int, int]] = []
+        self._fitted: list[tuple[str, int]] = []
 
     def _begin(self, rng: np.random.Generator) -> tuple[Made[U], Moving[S]]:
         n = len(self.names)
@@ -99,7 +101,7 @@ class Fleet(Generic[U, S]):
         moving = Moving(
             weather=calm,
             state=self._physics.begin(made.units, room_c, rng),
-            faults=faults.begin(self._parts, self._plan, self.names, self._seed, self._start_ms),
+            faults=faults.begin(self._family, self._plan, self.names, self._seed, self._start_ms),
             burst_left=np.zeros(n, dtype=np.int64),
             active=np.zeros(n, dtype=np.bool_),
         )
@@ -116,23 +118,24 @@ class Fleet(Generic[U, S]):
             Component(
                 instance=part.instance,
                 kind=part.kind,
-                serial=self._serial(row, device),
-                installed_at_ms=int(self._now.faults.installed_ms[row, device]),
+                serial=self._serial(part, device),
+                installed_at_ms=self._installed_ms(part, device),
             )
-            for row, part in enumerate(self._parts)
+            for part in self._parts
         )
 
     def step(self) -> Step:
         """Advance every device by one frame: weather, faults, physics, sensors, in that order."""
         self._tick += 1
         now, made, ts_ms, dt_s = self._now, self._made, self.now_ms, self._step_s
-        draws = self._rng["faults"].random((2 * len(self._parts) + self._quiet, len(self.names)))
+        draws = self._rng["faults"].random((2 * len(self._modes) + self._quiet, len(self.names)))
         sky = self._sky(now.weather)
         ageing = faults.advance(
             now.faults, ts_ms=ts_ms, dt_h=dt_s / 3600.0, active=now.active, u=draws[self._gates]
         )
         around = Around(
             wear=ageing.wear,
+            spent=ageing.faults.failed_ms != NEVER,
             down=ageing.down,
             room_c=weather.room_c(made.sites, sky, ts_ms),
             dip=weather.mains_dip(made.sites, sky),
@@ -166,16 +169,17 @@ class Fleet(Generic[U, S]):
         return weather.advance(sky, self._rng["weather"], every * self._step_s)
 
     def _events(self, outcome: Outcome, ageing: Ageing, draws: Floats) -> Iterator[SimEvent]:
-        k, ts_ms, dt_h = len(self._parts), self.now_ms, self._step_s / 3600.0
-        for row, device in self._fitted:
-            fitted_ms = int(self._now.faults.installed_ms[row, device])
-            yield events.replaced(device, self._parts[row], self._serial(row, device), fitted_ms)
+        k, ts_ms, dt_h = len(self._modes), self.now_ms, self._step_s / 3600.0
+        for component, device in self._fitted:
+            part = self._family.part(component)
+            serial, fitted_ms = self._serial(part, device), self._installed_ms(part, device)
+            yield events.replaced(device, part, serial, fitted_ms)
         yield from events.said(outcome.notes, ts_ms)
-        yield from events.failures(ageing.fails, self._parts, ts_ms)
+        yield from events.failures(ageing.fails, self._modes, ts_ms)
         warns = faults.warns(
             ageing, self._rates, draws[k : 2 * k], dt_h=dt_h, active=self._now.active
         )
-        yield from events.warnings(warns, self._parts, ts_ms)
+        yield from events.warnings(warns, self._modes, ts_ms)
         chance = draws[2 * k :] < self._quiet_per_h * dt_h
         codes = self._physics.family.background
         yield from events.background(codes, chance & ~ageing.down, ts_ms)
@@ -189,28 +193,26 @@ class Fleet(Generic[U, S]):
         Raises:
             NotFound: the family has no such component.
         """
-        row = self._row(component)
-        found = faults.as_found(self._now.faults, row, device)
-        at = (row, device)
+        rows = list(self._rows(component))
+        found = faults.as_found(self._now.faults, rows, device)
         here = np.zeros_like(self._now.faults.gate)
-        here[at] = self._now.faults.onset_ms[at] != NEVER
+        here[rows, device] = self._now.faults.onset_ms[rows, device] != NEVER
         self._closed.extend(self._truths(here, repaired=True))
-        faults.renew(self._now.faults, self._parts, self._plan, self._seed, at, self.now_ms)
+        at = (component, device)
+        faults.renew(self._now.faults, self._family, self._plan, self._seed, at, self.now_ms)
         self._fitted.append(at)
         return Fitting(as_found=found, cured=found is not AsFound.NO_FAULT_FOUND)
 
-    def _row(self, component: str) -> int:
-        try:
-            return self._physics.family.row(component)
-        except KeyError as error:
-            raise NotFound(f"{self.family} has no component {component!r}") from error
+    def _rows(self, component: str) -> tuple[int, ...]:
+        rows = self._family.rows(component)
+        if not rows:
+            raise NotFound(f"{self.family} has no component {component!r}")
+        return rows
 
     def remaining_h(self, device: int, component: str) -> float | None:
         """Hours until this part fails if left; None while it has no fault, 0 once it failed."""
-        at = (self._row(component), device)
-        if self._now.faults.onset_ms[at] == NEVER:
-            return None
-        return float(self._now.faults.remaining_h[at])
+        begun = [r for r in self._rows(component) if self._now.faults.onset_ms[r, device] != NEVER]
+        return float(self._now.faults.remaining_h[begun, device].min()) if begun else None
 
     def truth(self) -> tuple[Truth, ...]:
         """Give every fault that has begun so far, repaired ones first; for judges only."""
@@ -228,8 +230,8 @@ class Fleet(Generic[U, S]):
             left_ms = round(float(left_h[row, device]) * faults.HOUR_MS)
             yield Truth(
                 device=self.names[device],
-                component=self._parts[row].instance,
-                failure_mode=self._parts[row].failure_mode,
+                component=self._modes[row].component,
+                failure_mode=self._modes[row].failure_mode,
                 onset_ms=int(state.onset_ms[row, device]),
                 failed_ms=None if failed_ms == NEVER else failed_ms,
                 due_ms=self.now_ms + left_ms if failed_ms == NEVER else failed_ms,
@@ -237,9 +239,12 @@ class Fleet(Generic[U, S]):
                 preventive=repaired and failed_ms == NEVER,
             )
 
-    def _serial(self, row: int, device: int) -> str:
-        generation = int(self._now.faults.generation[row, device])
-        return faults.serial(self._parts[row], self._seed, self.names[device], generation)
+    def _serial(self, part: Part, device: int) -> str:
+        generation = int(self._now.faults.generation[self._rows(part.instance)[0], device])
+        return faults.serial(part, self._seed, self.names[device], generation)
+
+    def _installed_ms(self, part: Part, device: int) -> int:
+        return int(self._now.faults.installed_ms[self._rows(part.instance)[0], device])
 
     def snapshot(self) -> bytes:
         """Write the whole state, random generators included, as JSON."""
@@ -264,7 +269,7 @@ class Fleet(Generic[U, S]):
         """Take over everything that a snapshot holds."""
         self._tick = content["tick"]
         self._closed = [Truth(**row) for row in content["closed"]]
-        self._fitted = [(row, device) for row, device in content["fitted"]]
+        self._fitted = [(component, device) for component, device in content["fitted"]]
         self._rng = {name: snapshot.generator(s) for name, s in content["rng"].items()}
         self._made = snapshot.unpack(self._made, content["made"])
         self._now = snapshot.unpack(self._now, content["now"])

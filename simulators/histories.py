@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from simulators.fleets import MACHINE_HASTE, PRINTER_HASTE, STEP_S, MachineFleet, PrinterFleet
+from simulators.fleets import (
+    EXCAVATOR_HASTE,
+    MACHINE_HASTE,
+    PRINTER_HASTE,
+    STEP_S,
+    ExcavatorFleet,
+    MachineFleet,
+    PrinterFleet,
+)
 from simulators.steps import FaultPlan
 
 if TYPE_CHECKING:
@@ -68,17 +76,19 @@ def histories(
     *,
     printers: int = 300,
     machines: int = 100,
+    excavators: int = 0,
     days: float = 10.0,
     step_s: float = STEP_S,
     hazard_scale: float = 1.0,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Iterator[History]:
-    """Give one history of all printers, then one of all machines.
+    """Give one history of all printers, one of all machines, then one of all excavators.
 
     Args:
         seed: of units, faults and repairs.
         printers: how many; none are simulated if 0.
         machines: how many; none are simulated if 0.
+        excavators: how many; none are simulated if 0.
         days: length in simulated days.
         step_s: length of a frame, seconds.
         hazard_scale: 1 makes one to two failures in ten days; more makes more.
@@ -95,6 +105,11 @@ def histories(
         names = _names("unit-m", machines)
         pumps = MachineFleet(names=names, seed=seed + 1, step_s=step_s, plan=plan)
         yield record(pumps, _repairs(seed, 1), days=days, step_s=step_s, progress=progress)
+    if excavators:
+        plan = replace(plan, hazard_scale=EXCAVATOR_HASTE * hazard_scale)
+        names = _names("unit-e", excavators)
+        diggers = ExcavatorFleet(names=names, seed=seed + 2, step_s=step_s, plan=plan)
+        yield record(diggers, _repairs(seed, 2), days=days, step_s=step_s, progress=progress)
 
 
 def _names(prefix: str, count: int) -> tuple[str, ...]:

@@ -22,9 +22,6 @@ RUNNING: Final = int(Phase.RUNNING)
 COOLING: Final = int(Phase.COOLING)
 ERROR: Final = int(Phase.ERROR)
 """Plain whole numbers: NumPy takes several times as long over an enum."""
-HEATING_LIMIT_S: Final = 2400.0
-"""A job begins even if a weak heater has not quite got there by then."""
-COOLING_S: Final = 2400.0
 DRAWS: Final = 8
 """Uniform variates that a step takes for each device."""
 
@@ -39,6 +36,22 @@ class Materials:
     fan: Floats
     flow: Floats
     drag: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """How jobs go, whoever prints; the data file names units and sources."""
+
+    flow_walk: float
+    fan_walk: float
+    walk_s: float
+    job_spread: float
+    hotend_spread: float
+    bed_spread: float
+    fan_spread: float
+    flow_spread: float
+    heating_limit_s: float
+    cooling_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -116,6 +129,7 @@ def advance(
     jobs: Jobs,
     habits: Habits,
     materials: Materials,
+    usual: Statistics,
     *,
     warm: Bools,
     down: Bools,
@@ -134,7 +148,7 @@ def advance(
     cools = (was == RUNNING) & over
     rests = ((was == COOLING) & over) | ((was == ERROR) & ~down)
     ended = cools | (down & ((was == RUNNING) | (was == HEATING)))
-    begun = _begin_jobs(jobs, habits, materials, starts, u) if starts.any() else jobs
+    begun = _begin_jobs(jobs, habits, materials, usual, starts, u) if starts.any() else jobs
     idle_s = habits.idle_s * -np.log1p(-u[6])
     moved = replace(
         begun,
@@ -143,9 +157,9 @@ def advance(
         ),
         left_s=_choose(
             left,
-            (starts, HEATING_LIMIT_S),
+            (starts, usual.heating_limit_s),
             (runs, jobs.job_s),
-            (cools, COOLING_S),
+            (cools, usual.cooling_s),
             (rests, idle_s),
         ),
     )
@@ -159,19 +173,27 @@ def _choose(otherwise: NDArray[Any], *cases: tuple[Bools, Floats | float]) -> ND
     return otherwise
 
 
-def _begin_jobs(jobs: Jobs, habits: Habits, materials: Materials, starts: Bools, u: Floats) -> Jobs:
+def _begin_jobs(
+    jobs: Jobs, habits: Habits, materials: Materials, usual: Statistics, starts: Bools, u: Floats
+) -> Jobs:
     """Draw the jobs of those that start one."""
     at = np.flatnonzero(starts)
     v = u[:, at]
     material = np.minimum((v[0] > habits.mix[:, at]).sum(axis=0), len(materials.names) - 1)
-    length = np.exp(0.75 * np.clip(_normal(v[1]), -2.0, 2.0))
-    flow = materials.flow[material] * habits.flow_scale[at] * (0.65 + 0.7 * v[5])
-    fan = np.clip(materials.fan[material] * (0.8 + 0.4 * v[4]), 0.0, 1.0)
+    length = np.exp(usual.job_spread * np.clip(_normal(v[1]), -2.0, 2.0))
+    flow = (
+        materials.flow[material] * habits.flow_scale[at] * (1.0 + usual.flow_spread * (v[5] - 0.5))
+    )
+    fan = np.clip(materials.fan[material] * (1.0 + usual.fan_spread * (v[4] - 0.5)), 0.0, 1.0)
     return replace(
         jobs,
         material=_set(jobs.material, at, material),
-        hotend=_set(jobs.hotend, at, np.rint(materials.hotend[material] + 12.0 * (v[2] - 0.5))),
-        bed=_set(jobs.bed, at, np.rint(materials.bed[material] + 8.0 * (v[3] - 0.5))),
+        hotend=_set(
+            jobs.hotend,
+            at,
+            np.rint(materials.hotend[material] + usual.hotend_spread * (v[2] - 0.5)),
+        ),
+        bed=_set(jobs.bed, at, np.rint(materials.bed[material] + usual.bed_spread * (v[3] - 0.5))),
         fan=_set(jobs.fan, at, fan),
         flow=_set(jobs.flow, at, flow),
         job_s=_set(jobs.job_s, at, habits.job_s[at] * length),

@@ -5,7 +5,6 @@ A frame carries means or samples over `dt_s`; speed and load settle faster than 
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +12,8 @@ import numpy as np
 
 from foremend.values import Phase
 from simulators import specs
-from simulators.machine_build import Drawn, Effects, Medium, State, Units, Vibration, Wear
+from simulators.machine_build import Drawn, Effects, Medium, State, Units, Wear
+from simulators.machine_shaft import DRIFTS, bearing, gearbox, motor, vibration
 from simulators.physics import Note, Outcome
 from simulators.weather import wander
 
@@ -27,11 +27,9 @@ RUNNING: Final = int(Phase.RUNNING)
 STOPPED: Final = int(Phase.STOPPED)
 """Plain whole numbers: NumPy takes several times as long over an enum."""
 DAY_H: Final = 24.0
-_BEARING_TAU_S: Final = 2400.0
 _WANDER_TAU_S: Final = 2700.0
 _DRIFT_TAU_S: Final = 28_800.0
 """Slow changes of vibration that mean nothing: heat, mounting, hydraulics."""
-_DRIFT: Final = np.array([[0.10], [0.12], [0.08], [0.10], [0.05]])
 _UPSETS_PER_H: Final = 1 / 90
 """Engineering estimate: air drawn in or a slug of solids, for some minutes."""
 _FULL_LEVEL: Final = 96.0
@@ -46,7 +44,8 @@ class MachinePhysics:
     def __init__(self) -> None:
         self.family: Family = specs.load("machine")
         self.active: tuple[Phase, ...] = (Phase.RUNNING,)
-        self._effects = specs.read_effects(Effects, self.family)
+        self._effects = specs.read_figures(Effects, self.family.effects)
+        self._names = tuple(channel.name for channel in self.family.channels)
         rows = self.family.materials
         self._weights = np.asarray([m["weight"] for m in rows.values()])
         self._medium = Medium(
@@ -72,8 +71,10 @@ class MachinePhysics:
             medium=np.minimum((rng.random(n) > units.mix).sum(axis=0), len(self._medium.names) - 1),
             batch=np.ones(n),
             wander=np.zeros(n),
-            drift=rng.standard_normal((5, n)),
+            drift=rng.standard_normal((DRIFTS, n)),
             bearing_c=room_c + 0.6 * units.made.bearing_rise,
+            gear_c=room_c + 0.6 * units.made.gear_rise,
+            motor_c=room_c + 0.6 * units.made.motor_rise,
             level=rng.uniform(70.0, _FULL_LEVEL, n),
             upset=np.zeros(n, dtype=np.int64),
             hours=np.zeros(n),
@@ -88,10 +89,11 @@ class MachinePhysics:
     ) -> tuple[State, Outcome]:
         """Move all units on by one frame."""
         n = around.down.size
-        u, z = rng.random((7, n)), rng.standard_normal((6, n))
+        u, z = rng.random((7, n)), rng.standard_normal((1 + DRIFTS, n))
         turned = _turn(units, state, around, u, z, len(self._medium.names))
         running = turned.phase == RUNNING
-        moved, truth = _frame(units, self._effects, self._medium, turned, around)
+        moved, found = _frame(units, self._effects, self._medium, turned, around)
+        truth = np.stack([found[name] for name in self._names])
         filled, refilled = _refill(units.made, moved, running, u[6])
         begun = running & (state.phase != RUNNING)
         ended = ~running & (state.phase == RUNNING)
@@ -120,8 +122,10 @@ def _turn(units: Units, state: State, around: Around, u: Floats, z: Floats, medi
         medium=np.where(fresh, medium, state.medium),
         batch=np.where(fresh, 0.86 + 0.28 * u[3], state.batch),
         wander=wander(state.wander, 0.035, z[0], dt_s / _WANDER_TAU_S),
-        drift=wander(state.drift, 1.0, z[1:6], dt_s / _DRIFT_TAU_S),
+        drift=wander(state.drift, 1.0, z[1:], dt_s / _DRIFT_TAU_S),
         bearing_c=state.bearing_c,
+        gear_c=state.gear_c,
+        motor_c=state.motor_c,
         level=state.level,
         upset=np.where(starts_upset, 2 + (u[5] * 4).astype(np.int64), state.upset - 1),
         hours=state.hours + dt_s / 3600.0,
@@ -130,39 +134,44 @@ def _turn(units: Units, state: State, around: Around, u: Floats, z: Floats, medi
 
 def _frame(
     units: Units, fx: Effects, medium: Medium, state: State, around: Around
-) -> tuple[State, Floats]:
-    """Give the state after a frame and its true quantities in the order of the channels."""
+) -> tuple[State, dict[str, Floats]]:
+    """Give the state after a frame and its true quantities by channel."""
     made, wear = units.made, Wear._make(around.wear)
     on = np.where(state.phase == RUNNING, 1.0, 0.0)
     load = on * _demand(units, state)
     ratio = on * (0.72 + 0.28 * load)
-    shape = _vibration(made, fx, state, wear, ratio, load)
-    knock = 0.055 * shape.bearing
-    de = np.sqrt(shape.once**2 + shape.twice**2 + shape.broad**2 + knock**2)
-    nde = made.nde_transfer * np.sqrt(
-        shape.once**2 + 1.3 * shape.twice**2 + shape.broad**2 + 0.1 * knock**2
+    shaken = vibration(made, fx, state, wear, ratio, load)
+    current = _current(made, fx, medium, state, wear, ratio, load, around.dip) * on
+    resistance = medium.fouling[state.medium] * (1.0 + fx.clog_resistance * wear.filter)
+    wept = fx.leak_rate * wear.seal
+    leak = on * (made.seal_loss + wept) + (1.0 - on) * 0.5 * wept
+    moved = replace(
+        state,
+        bearing_c=bearing(made, fx, state, wear, load * ratio, around),
+        gear_c=gearbox(made, fx, state, wear, load * ratio, around),
+        motor_c=motor(made, fx, state, wear, current / made.rated_current, around),
+        level=np.maximum(state.level - leak * around.dt_s / 3600.0, _TRIP_LEVEL),
     )
-    bearing_c = _bearing(made, fx, state, wear, load * ratio, around)
-    flow = made.rated_flow * load * (1.0 - 0.04 * wear.filter)
-    current = _current(made, medium, state, wear, ratio, load, around.dip) * on
-    filter_dp = (
-        made.filter_drop
-        * load**2
-        * medium.fouling[state.medium]
-        * (1.0 + fx.clog_resistance * wear.filter)
-    )
-    leak = (
-        on * (made.seal_loss + fx.leak_rate * wear.seal)
-        + (1.0 - on) * 0.5 * fx.leak_rate * wear.seal
-    )
-    level = np.maximum(state.level - leak * around.dt_s / 3600.0, _TRIP_LEVEL)
-    pressure = _pressure(made, fx, medium, state, wear, ratio, load)
-    truth = np.stack([
-        made.rated_speed * ratio, flow, current, de, nde, on * shape.kurtosis, shape.once,
-        shape.twice, shape.bearing, bearing_c, pressure,
-        filter_dp, level, around.room_c,
-    ])  # fmt: skip
-    return replace(state, bearing_c=bearing_c, level=level), truth
+    return moved, {
+        "speed": made.rated_speed * ratio,
+        "flow_rate": made.rated_flow * load * (1.0 - 0.04 * wear.filter),
+        "motor_current": current,
+        "vib_de": shaken.drive_end,
+        "vib_nde": made.nde_transfer * shaken.other_end,
+        "kurtosis_de": on * shaken.kurtosis,
+        "band_half": shaken.half,
+        "band_1x": shaken.once,
+        "band_2x": shaken.twice,
+        "band_bearing": shaken.bearing,
+        "band_gear": shaken.gear,
+        "bearing_temp": moved.bearing_c,
+        "gearbox_temp": moved.gear_c,
+        "motor_temp": moved.motor_c,
+        "discharge_pressure": _pressure(made, fx, medium, state, wear, ratio, load),
+        "filter_dp": made.filter_drop * load**2 * resistance,
+        "seal_level": moved.level,
+        "ambient_temp": around.room_c,
+    }
 
 
 def _demand(units: Units, state: State) -> Floats:
@@ -172,43 +181,19 @@ def _demand(units: Units, state: State) -> Floats:
     return np.clip(asked + state.wander, 0.35, 1.1)
 
 
-def _vibration(
-    made: Drawn, fx: Effects, state: State, wear: Wear, ratio: Floats, load: Floats
-) -> Vibration:
-    upset, drift = np.where(state.upset > 0, 1.0, 0.0), np.exp(_DRIFT * state.drift)
-    once = 1.0 + fx.imbalance_1x * wear.impeller + fx.misalignment_1x * wear.coupling
-    twice = 1.0 + fx.misalignment_2x * wear.coupling
-    late = wear.bearing_de * wear.bearing_de
-    broad = 1.0 + fx.bearing_broad * late + fx.clog_broad * wear.filter**3 + 1.1 * upset
-    spalls = wear.bearing_de * np.exp(1.0 - wear.bearing_de / fx.bearing_spread) / fx.bearing_spread
-    return Vibration(
-        once=made.vibration_1x * ratio**2 * once * drift[0],
-        twice=made.vibration_2x * ratio * twice * drift[1],
-        broad=made.vibration_broad * ratio * (0.7 + 0.4 * load) * broad * drift[2],
-        bearing=made.bearing_hum
-        * drift[3]
-        * ratio**1.5
-        * (0.6 + 0.5 * load)
-        * (1.0 + fx.bearing_hum * late**0.8),
-        kurtosis=made.impulse * drift[4] + fx.bearing_impulse * spalls + 2.5 * upset,
-    )
-
-
-def _bearing(
-    made: Drawn, fx: Effects, state: State, wear: Wear, work: Floats, around: Around
-) -> Floats:
-    """Bearing temperature, degC: first order towards ambient and friction."""
-    extra = fx.bearing_heat * wear.bearing_de**2 + fx.misalignment_heat * wear.coupling
-    goal = around.room_c + (made.bearing_rise + extra) * work
-    share = 1.0 - math.exp(-around.dt_s / _BEARING_TAU_S)
-    return state.bearing_c + (goal - state.bearing_c) * share
-
-
 def _current(
-    made: Drawn, medium: Medium, state: State, wear: Wear, ratio: Floats, load: Floats, dip: Floats
+    made: Drawn,
+    fx: Effects,
+    medium: Medium,
+    state: State,
+    wear: Wear,
+    ratio: Floats,
+    load: Floats,
+    dip: Floats,
 ) -> Floats:
     """Motor current, A: no-load part and load part; a weak supply asks for more of it."""
     drag = 1.0 + 0.025 * wear.bearing_de + 0.03 * wear.coupling + 0.02 * wear.filter
+    drag += 0.02 * wear.gearbox + fx.cooling_drag * wear.motor
     pulled = 0.30 + 0.70 * load * ratio**2 * medium.current[state.medium] * drag
     return made.rated_current * pulled / (1.0 - dip)
 

@@ -24,11 +24,12 @@ S = TypeVar("S")
 class Around:
     """What acts on the devices from outside in one frame.
 
-    Wear of each part [k, n], which devices are down [n], room temperature in degC [n], share of
-    the mains that is missing [n].
+    Wear of each mode [k, n] and which of them have failed [k, n], which devices are down [n], room
+    temperature in degC [n], share of the mains that is missing [n].
     """
 
     wear: Floats
+    spent: Bools
     down: Bools
     room_c: Floats
     dip: Floats

@@ -1,45 +1,31 @@
-"""FDM printers: heaters, fans, extruder, belts and supply, and what jobs do to them.
+"""FDM printers: what jobs ask of heaters, fans, extruder and axes, frame by frame.
 
 A frame carries means over `dt_s`; the supply's load is that of the frame before.
 """
 
 from __future__ import annotations
 
-import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from foremend.values import Phase
-from simulators import jobs, specs
+from simulators import jobs, printer_heat, printer_motion, specs
 from simulators.physics import Note, Outcome
-from simulators.printer_build import Drawn, Effects, State, Units, Wear
-from simulators.thermal import Heated, hold
+from simulators.printer_build import Drawn, Effects, Kind, State, Units, Wear
+from simulators.thermal import pid
 from simulators.weather import wander
 
 if TYPE_CHECKING:
     from simulators.physics import Around
     from simulators.specs import Family
-    from simulators.steps import Bools, Floats, Shorts
+    from simulators.steps import Bools, Floats
 
-NOMINAL_V: Final = 24.0
-MELT: Final = 2.3e-3
-"""J/(mm3 K): 1.24 mg/mm3 at 1.85 J/(g K), PLA; the others are near."""
-_FAN_ON_C: Final = 50.0
-_DRIVER_TAU_S: Final = 900.0
-_CHAMBER_TAU_S: Final = 1800.0
-_WALK_TAU_S: Final = 1500.0
-"""How long a print keeps asking for more or less flow and fan than its mean."""
-_FLOW_WALK: Final = 0.16
-_FAN_WALK: Final = 0.07
 _DRIFT_TAU_S: Final = 36_000.0
 """Slow changes that mean nothing: dust, bearings' grease, the mains."""
-_FAN_DRIFT: Final = 0.02
-_SUPPLY_DRIFT_V: Final = 0.07
-_CALM_K: Final = 0.22
-"""Deviation of a well controlled hot end within a frame."""
-_NOISES: Final = 9
-_BELT_NOISE_HZ: Final = 1.1
+_NOISES: Final = 13
+"""Normal variates of a frame: three walks, four drifts, six of what is measured."""
 
 
 class PrinterPhysics:
@@ -48,9 +34,15 @@ class PrinterPhysics:
     def __init__(self) -> None:
         self.family: Family = specs.load("printer")
         self.active: tuple[Phase, ...] = (Phase.HEATING, Phase.RUNNING)
-        self._effects = specs.read_effects(Effects, self.family)
-        self._materials = jobs.materials(self.family.materials)
+        self._names = tuple(channel.name for channel in self.family.channels)
         self._weights = np.asarray([m["weight"] for m in self.family.materials.values()])
+        self._runout = [m.defect for m in self.family.modes].index("spool")
+        self._kind = Kind(
+            fx=specs.read_figures(Effects, self.family.effects),
+            stock=jobs.materials(self.family.materials),
+            usual=specs.read_figures(jobs.Statistics, self.family.habits),
+            pid=pid(self.family.control, ("hotend", "bed")),
+        )
 
     def draw(self, rng: np.random.Generator, n: int) -> Units:
         """Draw the constants of n units."""
@@ -64,18 +56,25 @@ class PrinterPhysics:
         return Units(made=made, habits=habits)
 
     def begin(self, units: Units, room_c: Floats, rng: np.random.Generator) -> State:
-        """Start cold, idle, with belts not yet measured in this run but known from before."""
-        zero = np.zeros_like(room_c)
+        """Start cold, idle, with belts and bed measured before this run."""
+        zero, made = np.zeros_like(room_c), units.made
         return State(
             jobs=jobs.begin(units.habits, rng),
             temp=np.stack([room_c, room_c]),
+            integral=np.zeros((2, room_c.size)),
+            rate=np.zeros((2, room_c.size)),
             sensor_error=zero,
-            amps=units.made.idle_amps,
+            amps=made.idle_amps,
             chamber=room_c,
-            driver=room_c + 0.4 * units.made.driver_rise,
-            walk=rng.standard_normal((2, room_c.size)),
+            driver=room_c + 0.4 * made.driver_rise,
+            driver_x=room_c + 6.0,
+            heatsink=room_c,
+            board=room_c + 0.6 * made.board_rise,
+            walk=rng.standard_normal((3, room_c.size)),
             drift=rng.standard_normal((4, room_c.size)),
-            belt_hz=units.made.belt_tone,
+            belt_hz=made.belt_tone,
+            damping=made.belt_damping,
+            mesh=made.mesh_range,
         )
 
     def noise(self, units: Units) -> Floats:
@@ -91,14 +90,22 @@ class PrinterPhysics:
         turn = jobs.advance(
             state.jobs,
             units.habits,
-            self._materials,
+            self._kind.stock,
+            self._kind.usual,
             warm=warm,
             down=around.down,
             u=u,
             dt_s=around.dt_s,
         )
-        moved, truth = _frame(units.made, self._effects, self._materials, state, turn, around, z)
-        notes = _notes(turn, self._materials) if (turn.started | turn.ended).any() else ()
+        stirred = replace(
+            state,
+            walk=wander(state.walk, 1.0, z[0:3], around.dt_s / self._kind.usual.walk_s),
+            drift=wander(state.drift, 1.0, z[3:7], around.dt_s / _DRIFT_TAU_S),
+        )
+        moved, found = _frame(self._kind, units.made, stirred, turn, around, z[7:])
+        found["filament_present"] = np.where(around.spent[self._runout], 0.0, 1.0)
+        truth = np.stack([found[name] for name in self._names])
+        notes = _notes(turn, self._kind.stock) if (turn.started | turn.ended).any() else ()
         return moved, Outcome(phase=turn.jobs.phase, truth=truth, notes=notes)
 
 
@@ -109,150 +116,78 @@ def _is_warm(state: State) -> Bools:
 
 
 def _frame(
-    made: Drawn,
-    fx: Effects,
-    stock: jobs.Materials,
-    state: State,
-    turn: jobs.Turn,
-    around: Around,
-    z: Floats,
-) -> tuple[State, Floats]:
-    """Give the state after a frame and its true quantities in the order of the channels."""
-    wear, dt_s, job = Wear._make(around.wear), around.dt_s, turn.jobs
+    kind: Kind, made: Drawn, state: State, turn: jobs.Turn, around: Around, z: Floats
+) -> tuple[State, dict[str, Floats]]:
+    """Give the state after a frame and its true quantities by channel."""
+    wear, dt_s, job, fx = Wear._make(around.wear), around.dt_s, turn.jobs, kind.fx
     printing = job.phase == jobs.RUNNING
     heating = printing | (job.phase == jobs.HEATING)
-    walk = wander(state.walk, 1.0, z[0:2], dt_s / _WALK_TAU_S)
-    drift = wander(state.drift, 1.0, z[2:6], dt_s / _DRIFT_TAU_S)
-    flow = np.where(printing, job.flow * np.exp(_FLOW_WALK * walk[0]), 0.0)
-    asked = np.minimum(np.maximum(job.fan + _FAN_WALK * walk[1], 0.0), 1.0)
+    asked = np.clip(job.fan + kind.usual.fan_walk * state.walk[1], 0.0, 1.0)
     fan_cmd = np.where(printing, asked, 0.0)
-    volts = _supply(made, fx, state, around, wear.psu, z[6]) + _SUPPLY_DRIFT_V * drift[0]
-    speed = volts / NOMINAL_V
-    part_rpm = _part_fan(made, fx, fan_cmd, speed, wear.part_fan) * (1.0 + _FAN_DRIFT * drift[1])
-    spins = (state.temp[0] > _FAN_ON_C) & ~around.down
-    hotend_spin = np.where(spins, speed * (1.0 - fx.hotend_fan_lost * wear.hotend_fan), 0.0)
-    hotend_spin = hotend_spin * (1.0 + _FAN_DRIFT * drift[2])
-    error = _sensor_error(made, fx, state.temp[0], wear.hotend_thermistor)
-    weak = np.stack([1.0 - fx.heater_watts_lost * wear.hotend_heater, np.ones_like(volts)])
-    limit = weak * (speed * speed) * np.stack([made.hotend_watts, made.bed_watts])
-    loss = _losses(made, fx, part_rpm, hotend_spin, flow * (1.0 - fx.clog_flow_lost * wear.nozzle))
+    pushed = printer_motion.filament(kind, made, state, job, wear)
+    blown = printer_heat.air(made, fx, state, around, wear, fan_cmd, z[0])
+    sensed = printer_heat.sensed(made, fx, state.temp[0], wear, z[1])
     targets = np.where(heating, np.stack([job.hotend, job.bed]), 0.0)
-    heat = _heat(made, state, targets, error, loss, limit, dt_s)
-    chamber = _chamber(made, state, around, heat)
-    driver = _driver(made, fx, state, job.phase, wear.nozzle, chamber, dt_s)
-    belt = np.where(turn.started, _belt(made, fx, wear.belt_x, chamber, z[7]), state.belt_hz)
-    duty, jitter = heat.mean_watts / limit, fx.thermistor_steps * wear.hotend_thermistor
-    amps = made.idle_amps + heat.mean_watts.sum(axis=0) / volts
-    moved = State(
-        jobs=job, temp=heat.temp, sensor_error=error, amps=amps, chamber=chamber, driver=driver,
-        walk=walk, drift=drift, belt_hz=belt,
+    heat, duty = printer_heat.heated(
+        kind, made, state, wear, blown=blown, targets=targets, followed=sensed.followed,
+        melted=pushed.melted, dt_s=dt_s,
     )  # fmt: skip
-    return moved, np.stack([
-        heat.mean_temp[0] + error + 0.3 * jitter * z[8], targets[0], duty[0],
-        heat.mean_temp[1], targets[1], duty[1],
-        made.hotend_fan_top * hotend_spin, part_rpm, fan_cmd, flow, driver, belt, volts, chamber,
-        _unrest(made, heat, state, jitter, drift[3]),
-        _load(made, fx, stock, job, flow, wear.nozzle),
-    ])  # fmt: skip
-
-
-def _chamber(made: Drawn, state: State, around: Around, heat: Heated) -> Floats:
-    """Temperature around the printer, warmed by its bed."""
-    goal = around.room_c + made.chamber_rise * (heat.mean_temp[1] - around.room_c)
-    share = 1.0 - math.exp(-around.dt_s / _CHAMBER_TAU_S)
-    return np.asarray(state.chamber + (goal - state.chamber) * share)
-
-
-def _supply(
-    made: Drawn, fx: Effects, state: State, around: Around, wear: Floats, z: Floats
-) -> Floats:
-    """Voltage under the load of the frame before; mains dips come through in part."""
-    ohm = made.supply_ohm + fx.supply_ohm * wear
-    idle = NOMINAL_V * (1.0 - 0.5 * around.dip) + made.supply_offset - fx.supply_drop * wear
-    return idle - ohm * state.amps + fx.supply_ripple * wear * z
-
-
-def _part_fan(made: Drawn, fx: Effects, cmd: Floats, speed: Floats, wear: Floats) -> Floats:
-    """Speed in rpm: nearly linear in the command; friction takes more at low command."""
-    share = cmd * (1.12 - 0.12 * cmd) * speed
-    friction = fx.part_fan_lost * wear * (1.25 - 0.25 * cmd)
-    return made.part_fan_top * share * np.maximum(1.0 - friction, 0.0)
-
-
-def _sensor_error(made: Drawn, fx: Effects, temp: Floats, wear: Floats) -> Floats:
-    """How far the hot end's sensor is off, kelvin; the controller believes it."""
-    sign = np.where(made.drift_cold < 0.0, -1.0, 1.0)
-    drift = sign * (fx.thermistor_cold + fx.thermistor_gain * (temp - 25.0))
-    return wear * drift
-
-
-def _losses(
-    made: Drawn, fx: Effects, part_rpm: Floats, fan_share: Floats, melted: Floats
-) -> Floats:
-    """Heat lost per kelvin by hot end and bed, W/K [2, n]: air, cold side, melted filament."""
-    still = made.hotend_loss * (1.0 + fx.heat_break_loss * (fan_share - 1.0))
-    air = made.hotend_fan_loss * part_rpm / made.part_fan_top
-    return np.stack([still + air + MELT * melted, made.bed_loss])
-
-
-def _heat(
-    made: Drawn,
-    state: State,
-    targets: Floats,
-    error: Floats,
-    loss: Floats,
-    limits: Floats,
-    dt_s: float,
-) -> Heated:
-    setpoint = targets.copy()
-    setpoint[0] = np.where(targets[0] > 0.0, targets[0] - error, 0.0)
-    return hold(
-        temp=state.temp,
-        setpoint=setpoint,
-        ambient=np.stack([state.chamber, state.chamber]),
-        loss=loss,
-        capacity=np.stack([made.hotend_capacity, made.bed_capacity]),
-        limit=limits,
-        dt_s=dt_s,
+    moved = State(
+        jobs=job,
+        temp=heat.temp,
+        integral=heat.integral,
+        rate=heat.rate,
+        sensor_error=sensed.followed,
+        amps=made.idle_amps + heat.mean_watts.sum(axis=0) / blown.volts,
+        chamber=printer_heat.chamber(made, state, around, heat),
+        driver=printer_motion.driver(made, fx, state, printing, wear, dt_s),
+        driver_x=printer_motion.driver_x(made, fx, state, printing, wear, dt_s),
+        heatsink=printer_heat.heatsink(made, state, heat, blown.hotend_spin, dt_s),
+        board=printer_heat.board(made, fx, state, wear, heating, dt_s),
+        walk=state.walk,
+        drift=state.drift,
+        **_measured(made, fx, state, turn, wear, z),
     )
+    return moved, {
+        "hotend_temp": heat.mean_temp[0] + sensed.read,
+        "hotend_target": targets[0],
+        "hotend_power": duty[0],
+        "bed_temp": heat.mean_temp[1],
+        "bed_target": targets[1],
+        "bed_power": duty[1],
+        "hotend_fan_rpm": made.hotend_fan_top * blown.hotend_spin,
+        "part_fan_rpm": blown.part_rpm,
+        "part_fan_cmd": fan_cmd,
+        "flow": pushed.flow,
+        "driver_temp": moved.driver,
+        "belt_x_hz": moved.belt_hz,
+        "supply_v": blown.volts,
+        "chamber_temp": moved.chamber,
+        "hotend_temp_std": printer_heat.unrest(made, heat, state, sensed.spread),
+        "extruder_load": pushed.load,
+        "filament_motion": pushed.moved,
+        "driver_x_temp": moved.driver_x,
+        "belt_x_damping": moved.damping,
+        "bed_mesh_range": moved.mesh,
+        "stall_rate": printer_motion.stalls(made, fx, wear, printing, z[5], dt_s),
+        "heatsink_temp": moved.heatsink,
+        "board_temp": moved.board,
+        "wifi_rssi": printer_motion.wifi(made, state),
+    }
 
 
-def _driver(
-    made: Drawn,
-    fx: Effects,
-    state: State,
-    phase: Shorts,
-    clog: Floats,
-    chamber: Floats,
-    dt_s: float,
-) -> Floats:
-    """Temperature of the extruder's driver: follows the work, and the torque against a clog."""
-    printing = phase == jobs.RUNNING
-    work = np.where(printing, 0.85 + 0.02 * state.jobs.flow, 0.4)
-    rise = made.driver_rise * work + np.where(printing, fx.clog_driver_rise * clog, 0.0)
-    share = 1.0 - math.exp(-dt_s / _DRIVER_TAU_S)
-    return state.driver + (chamber + rise - state.driver) * share
-
-
-def _unrest(made: Drawn, heat: Heated, state: State, jitter: Floats, drift: Floats) -> Floats:
-    """Deviation of the hot end's reading within the frame, K: control, ramps, loose contacts."""
-    ramp = 0.29 * (heat.temp[0] - state.temp[0])
-    calm = _CALM_K * made.noise * np.exp(0.15 * drift)
-    return np.asarray(np.sqrt(calm * calm + ramp * ramp + jitter * jitter))
-
-
-def _load(
-    made: Drawn, fx: Effects, stock: jobs.Materials, job: jobs.Jobs, flow: Floats, clog: Floats
-) -> Floats:
-    """Torque on the extruder, percent of its limit: flow, viscosity, back pressure."""
-    push = made.extruder_load * (0.5 + 0.07 * flow) * stock.drag[job.material]
-    return np.where(flow > 0.0, push * (1.0 + fx.clog_load * clog), 0.0)
-
-
-def _belt(made: Drawn, fx: Effects, wear: Floats, chamber: Floats, z: Floats) -> Floats:
-    """Resonance measured at the start of a job, Hz."""
-    tone = made.belt_tone * (1.0 - fx.belt_tone_lost * wear)
-    return tone + made.belt_thermal * (chamber - 22.0) + _BELT_NOISE_HZ * made.noise * z
+def _measured(
+    made: Drawn, fx: Effects, state: State, turn: jobs.Turn, wear: Wear, z: Floats
+) -> dict[str, Floats]:
+    """Measure belt and bed anew where a job has just begun."""
+    if not turn.started.any():
+        return {"belt_hz": state.belt_hz, "damping": state.damping, "mesh": state.mesh}
+    fresh = {
+        "belt_hz": printer_motion.belt(made, fx, state, wear, z[2]),
+        "damping": printer_motion.damping(made, fx, wear, z[3]),
+        "mesh": printer_motion.mesh(made, fx, turn.jobs, wear, z[4]),
+    }
+    return {name: np.where(turn.started, fresh[name], getattr(state, name)) for name in fresh}
 
 
 def _notes(turn: jobs.Turn, materials: jobs.Materials) -> tuple[Note, ...]:

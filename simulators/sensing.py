@@ -66,7 +66,7 @@ def read(
     rng: np.random.Generator,
     dt_s: float,
 ) -> Reading:
-    """Read true values [c, n]; always draws the same number of variates."""
+    """Read true values [c, n], NaN where nothing came through; always draws as many variates."""
     n = truth.shape[1]
     u = rng.random((3, n))
     starts = (burst_left <= 0) & (u[0] < BURSTS_PER_H * dt_s / 3600.0)
@@ -77,7 +77,8 @@ def read(
     kept = np.minimum(np.maximum(noisy, sensing.low), sensing.high)
     values = np.ascontiguousarray((np.rint(kept * sensing.scale) / sensing.scale + 0.0).T)
     lost = u[2] < DROPOUT * truth.shape[0]
-    quality = np.full(n, Quality.GOOD, dtype=np.int16)
+    blind = np.isnan(truth).any(axis=0)
+    quality = np.where(blind, Quality.SUSPECT, Quality.GOOD).astype(np.int16)
     if lost.any():
         _drop(values, quality, lost, u[1])
     return Reading(values=values, quality=quality, burst_left=left)

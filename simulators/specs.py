@@ -31,13 +31,16 @@ class Sensor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """One replaceable part, how it ages and how its fault grows; hours and shares."""
+class Mode:
+    """One way in which a part fails: how it ages, how the fault grows, what is said of it.
 
-    instance: str
-    kind: str
+    Hours and shares. `defect` is the name by which the physics knows it: the component's for its
+    first mode, the failure mode's for any other.
+    """
+
+    component: str
+    defect: str
     failure_mode: str
-    serial_prefix: str
     life_h: float
     shape: float
     growth_h: tuple[float, float]
@@ -50,6 +53,18 @@ class Part:
     warnings_per_h: float
     names_component: bool
     source: str
+    failure_details: Mapping[str, str | int]
+    warning_details: Mapping[str, str | int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One replaceable part; a new one is free of every fault that the old one had."""
+
+    instance: str
+    kind: str
+    serial_prefix: str
+    modes: tuple[Mode, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +74,7 @@ class Background:
     code: str
     severity: Severity
     per_h: float
+    details: Mapping[str, str | int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,13 +91,24 @@ class Family:
     units: Mapping[str, Mapping[str, Any]]
     effects: Mapping[str, Mapping[str, Any]]
     materials: Mapping[str, Mapping[str, float]]
+    habits: Mapping[str, Mapping[str, Any]]
+    control: Mapping[str, Mapping[str, Any]]
 
-    def row(self, component: str) -> int:
-        """Give the place of a component instance among the parts; KeyError if there is none."""
-        for at, part in enumerate(self.parts):
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """Every mode of every part, parts in order: the rows of everything that is [k, n]."""
+        return tuple(mode for part in self.parts for mode in part.modes)
+
+    def part(self, component: str) -> Part:
+        """Give a part by its component instance; KeyError if there is none."""
+        for part in self.parts:
             if part.instance == component:
-                return at
+                return part
         raise KeyError(f"{self.family} has no component {component!r}")
+
+    def rows(self, component: str) -> tuple[int, ...]:
+        """Give the places of a component's modes among all modes; none if there is no such part."""
+        return tuple(at for at, mode in enumerate(self.modes) if mode.component == component)
 
 
 @cache
@@ -99,6 +126,8 @@ def load(name: str) -> Family:
         units=raw["units"],
         effects=raw["effects"],
         materials=raw["materials"],
+        habits=raw.get("habits", {}),
+        control=raw.get("control", {}),
     )
 
 
@@ -106,6 +135,7 @@ def _channel(row: Mapping[str, Any]) -> Channel:
     return Channel(
         name=row["name"],
         unit=row["unit"],
+        kind=row.get("kind", "gauge"),
         statistic=row.get("statistic", "sample"),
         component=row.get("component"),
         low=row.get("low"),
@@ -120,13 +150,28 @@ def _sensor(row: Mapping[str, Any]) -> Sensor:
 
 
 def _part(row: Mapping[str, Any]) -> Part:
-    ranges = {"growth_h": tuple(row["growth_h"]), "exponent": tuple(row["exponent"])}
-    return Part(**{**row, **ranges, "failure_severity": Severity(row["failure_severity"])})
+    modes = [_mode(mode, row["instance"], at) for at, mode in enumerate(row["modes"])]
+    return Part(**{**row, "modes": tuple(modes)})
+
+
+def _mode(row: Mapping[str, Any], component: str, at: int) -> Mode:
+    defaults: dict[str, Any] = {"failure_details": {}, "warning_details": {}}
+    made = {
+        "component": component,
+        "defect": component if at == 0 else row["failure_mode"],
+        "growth_h": tuple(row["growth_h"]),
+        "exponent": tuple(row["exponent"]),
+        "failure_severity": Severity(row["failure_severity"]),
+    }
+    return Mode(**{**defaults, **row, **made})
 
 
 def _background(row: Mapping[str, Any]) -> Background:
     return Background(
-        code=row["code"], severity=Severity(row["severity"]), per_h=float(row["per_h"])
+        code=row["code"],
+        severity=Severity(row["severity"]),
+        per_h=float(row["per_h"]),
+        details=row.get("details", {}),
     )
 
 
@@ -148,7 +193,7 @@ def _spread(entry: Mapping[str, Any], rng: np.random.Generator, n: int) -> Float
     return np.asarray(entry["mean"] * np.exp(sigma * z - sigma**2 / 2), dtype=np.float64)
 
 
-def read_effects(kind: type[T], family: Family) -> T:
-    """Read a dataclass of floats from the family's effects."""
+def read_figures(kind: type[T], table: Mapping[str, Mapping[str, Any]]) -> T:
+    """Read a dataclass of floats from a table whose rows give value, unit and source."""
     names = [f.name for f in fields(kind)]  # type: ignore[arg-type]
-    return kind(**{name: float(family.effects[name]["value"]) for name in names})
+    return kind(**{name: float(table[name]["value"]) for name in names})

@@ -49,13 +49,15 @@ class Step:
 class ScheduledFault:
     """One fault that is to happen at a known time, in hours after the fleet's start.
 
-    It is of full size at failure, never comes and goes, and shows as early as its kind may.
+    It is of full size at failure, never comes and goes, and shows as early as its kind may. Where
+    no failure mode is named it is the component's first.
     """
 
     device: str
     component: str
     onset_h: float
     hours_to_failure: float
+    failure_mode: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +67,12 @@ class FaultPlan:
     `hazard_scale` says how many times faster than in the field parts age (their ages at the start
     shrink with it, so age tells as much as in the field). Random faults begin no earlier than
     `random_from_h` hours after the start; None means never. A scheduled fault takes the place of
-    the random ones of the part that is fitted at the start.
+    the random ones of the part that is fitted at the start. `growth_scale` says how many times as
+    long as in the data files random faults grow from onset to failure.
     """
 
     hazard_scale: float = 1.0
+    growth_scale: float = 1.0
     random_from_h: float | None = 0.0
     scheduled: tuple[ScheduledFault, ...] = ()
 

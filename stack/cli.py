@@ -18,6 +18,7 @@ from stack.commands import (
     scoring,
     services,
     signatures,
+    simulate,
     storage,
     whole,
 )
@@ -32,6 +33,7 @@ app: Final = typer.Typer(
 for subject in (
     whole,
     services,
+    simulate,
     devices,
     downlink,
     learning,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,8 +19,13 @@ if TYPE_CHECKING:
 
 
 def failure_modes(simulated: Simulated) -> tuple[tuple[str, str], ...]:
-    """Name what each component's failure is called."""
-    return tuple(sorted({(t.component, t.failure_mode) for t in simulated.truth}))
+    """Name what each component's failure is called: of several modes the most frequent one.
+
+    A kit replaces a component, so an order that names another of its modes cures all the same.
+    """
+    seen = Counter((t.component, t.failure_mode) for t in simulated.truth)
+    ranked = sorted(seen, key=lambda pair: (seen[pair], pair))
+    return tuple(sorted(dict(ranked).items()))
 
 
 def as_history(simulated: Simulated) -> History:

@@ -87,6 +87,15 @@ def difference(given: Inputs) -> Floats:
     return given.now["value"] - given.now["base"]
 
 
+def rise_law(given: Inputs) -> Floats:
+    """`(value - base) / (drive / nominal) ** exponent`: a winding's rise at rated current."""
+    drive = given.now["drive"] / given.constants["nominal"]
+    driven = np.where(drive > 0.2, drive, np.nan)  # noqa: PLR2004 - hardly driven
+    rise = given.now["value"] - given.now["base"]
+    told: Floats = rise / driven ** given.constants["exponent"]
+    return told
+
+
 def tracking(given: Inputs) -> Floats:
     """`value - target` where a target is set: how well a controller holds it."""
     target = given.now["target"]
@@ -151,6 +160,9 @@ FORMULAS: Final[Mapping[str, Form]] = {
     ),
     "affine": Form(formula=affine, words=("value", "drive"), constants=("nominal", "slope")),
     "difference": Form(formula=difference, words=("value", "base")),
+    "rise_law": Form(
+        formula=rise_law, words=("value", "base", "drive"), constants=("nominal", "exponent")
+    ),
     "tracking": Form(formula=tracking, words=("value", "target")),
     "unheated": Form(formula=unheated, words=("temp", "target", "ambient")),
     "heatup_gain": Form(

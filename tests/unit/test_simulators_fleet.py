@@ -9,7 +9,7 @@ import pytest
 from foremend.errors import NotFound
 from foremend.values import PART_REPLACED, AsFound, Phase, Severity
 from simulators import demo, faults, specs
-from simulators.fleets import AnyFleet, MachineFleet, PrinterFleet
+from simulators.fleets import AnyFleet, ExcavatorFleet, MachineFleet, PrinterFleet
 from simulators.snapshot import SnapshotRefused
 from simulators.steps import FaultPlan, ScheduledFault, Step, Truth
 
@@ -29,6 +29,13 @@ def fan_fault(device: str = "a", onset_h: float = 1.0, grows_h: float = 6.0) -> 
 
 def seal_fault() -> FaultPlan:
     fault = ScheduledFault(device="a", component="seal", onset_h=1.0, hours_to_failure=6.0)
+    return FaultPlan(random_from_h=None, scheduled=(fault,))
+
+
+def pump_fault() -> FaultPlan:
+    fault = ScheduledFault(
+        device="a", component="hydraulic_pump", onset_h=1.0, hours_to_failure=6.0
+    )
     return FaultPlan(random_from_h=None, scheduled=(fault,))
 
 
@@ -52,6 +59,7 @@ def as_bytes(step: Step) -> bytes:
 MAKERS: dict[str, tuple[Callable[..., AnyFleet], FaultPlan]] = {
     "printers": (PrinterFleet, fan_fault()),
     "machines": (MachineFleet, seal_fault()),
+    "excavators": (ExcavatorFleet, pump_fault()),
 }
 
 
@@ -228,7 +236,9 @@ def test_a_plan_for_something_that_is_not_there_is_refused(where: tuple[str, str
 
 def test_the_hours_that_remain_run_down_to_the_failure(make: Callable[..., AnyFleet]) -> None:
     fleet = make()
-    component = "hotend_fan" if isinstance(fleet, PrinterFleet) else "seal"
+    component = next(
+        plan.scheduled[0].component for kind, plan in MAKERS.values() if isinstance(fleet, kind)
+    )
     assert fleet.remaining_h(0, component) is None
     run(fleet, 3)
 
@@ -258,22 +268,22 @@ def test_what_a_device_sends_holds_no_truth() -> None:
 
 
 def test_old_parts_develop_faults_sooner() -> None:
-    part = specs.load("printer").parts[0]
+    mode = specs.load("printer").modes[0]
     rng = np.random.Generator(np.random.PCG64(1))
 
     def typical_wait_h(age_h: float) -> float:
-        lives = [faults.draw_life(part, FaultPlan(), rng, age_h=age_h) for _ in range(300)]
+        lives = [faults.draw_life(mode, FaultPlan(), rng, age_h=age_h) for _ in range(300)]
         return float(np.median([life.to_onset_h for life in lives]))
 
-    assert typical_wait_h(part.life_h) < 0.5 * typical_wait_h(0.0)
+    assert typical_wait_h(mode.life_h) < 0.5 * typical_wait_h(0.0)
 
 
 def test_a_part_that_ages_faster_fails_sooner() -> None:
-    part = specs.load("printer").parts[0]
+    mode = specs.load("printer").modes[0]
 
     def wait_h(scale: float) -> float:
         plan = FaultPlan(hazard_scale=scale)
-        return faults.draw_life(part, plan, faults.fate(1, 2, 3, 0), age_h=0.0).to_onset_h
+        return faults.draw_life(mode, plan, faults.fate(1, 2, 3, 0), age_h=0.0).to_onset_h
 
     assert wait_h(10.0) == pytest.approx(wait_h(1.0) / 10.0)
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foremend.values import Phase
-from simulators import machine_build, printer_build, specs
+from simulators import excavator_build, machine_build, printer_build, specs
 from simulators.fleets import MachineFleet, PrinterFleet
 from simulators.steps import FaultPlan
-from simulators.thermal import Heated, hold
+from simulators.thermal import Heated, Plant, hold, pid, regulate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +29,9 @@ def held(dt_s: float = 120.0, **changes: float) -> Heated:
         "limit": 42.0,
         **changes,
     }
-    return hold(dt_s=dt_s, **{k: np.array([v]) for k, v in values.items()})
+    given = {k: np.array([v]) for k, v in values.items()}
+    temp, setpoint = given.pop("temp"), given.pop("setpoint")
+    return hold(Plant(**given), temp=temp, setpoint=setpoint, dt_s=dt_s)
 
 
 def test_a_heater_reaches_its_setpoint_and_then_pays_the_loss() -> None:
@@ -89,6 +91,61 @@ def test_two_short_frames_are_one_long_one(
     assert second.temp[0] == pytest.approx(whole.temp[0], abs=1e-6)
 
 
+def regulated(seconds: int, **changes: float) -> list[Heated]:
+    """Let a PID with the shipped gains heat a hot end from cold, in frames of a second."""
+    values = {"ambient": 25.0, "loss": 0.1, "capacity": 12.0, "limit": 42.0, **changes}
+    plant = Plant(**{k: np.array([[v]]) for k, v in values.items()})
+    gains = pid(specs.load("printer").control, ("hotend",))
+    zero = np.zeros((1, 1))
+    seen = [Heated(temp=zero + 25.0, mean_temp=zero, mean_watts=zero, integral=zero, rate=zero)]
+    for _ in range(seconds):
+        last = seen[-1]
+        after = regulate(
+            plant,
+            gains,
+            temp=last.temp,
+            integral=last.integral,
+            rate=last.rate,
+            setpoint=zero + 210.0,
+            dt_s=1.0,
+        )
+        seen.append(after)
+    return seen[1:]
+
+
+def test_a_pid_overshoots_a_little_and_settles() -> None:
+    temps = np.array([float(h.temp[0, 0]) for h in regulated(600)])
+
+    assert 210.2 < temps.max() < 222.0
+    assert np.abs(temps[-120:] - 210.0).max() < 0.5
+
+
+@pytest.mark.parametrize("loss", [0.07, 0.1, 0.14])
+def test_a_settled_pid_pays_what_the_exact_mean_says(loss: float) -> None:
+    late = regulated(900, loss=loss)[-300:]
+
+    paid = np.mean([float(h.mean_watts[0, 0]) for h in late])
+
+    assert paid == pytest.approx(float(held(temp=210.0, loss=loss).mean_watts[0]), rel=0.02)
+
+
+def test_a_weak_heater_under_a_pid_ends_where_the_exact_mean_does() -> None:
+    last = regulated(1800, limit=15.0)[-1]
+
+    assert last.temp[0, 0] == pytest.approx(25.0 + 15.0 / 0.1, abs=0.5)
+
+
+def test_a_fleet_of_short_frames_prints_as_one_of_long_frames_does() -> None:
+    def powers(step_s: float) -> float:
+        fleet = PrinterFleet(names=["p"], seed=3, step_s=step_s, plan=WELL)
+        steps = [fleet.step() for _ in range(round(6 * 3600 / step_s))]
+        at = [c.name for c in fleet.channels].index("hotend_power")
+        running = [s.values[0, at] for s in steps if s.phase[0] == Phase.RUNNING]
+        return float(np.median(running))
+
+    assert powers(5.0) == pytest.approx(powers(60.0), rel=0.15)
+
+
 def channel(values: NDArray[np.float64], fleet: PrinterFleet, name: str) -> NDArray[np.float64]:
     return values[:, :, [c.name for c in fleet.channels].index(name)]
 
@@ -128,16 +185,21 @@ def test_a_healthy_fleet_has_no_failure_but_missing_readings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("family", "wear"), [("printer", printer_build.Wear), ("machine", machine_build.Wear)]
+    ("family", "wear"),
+    [
+        ("printer", printer_build.Wear),
+        ("machine", machine_build.Wear),
+        ("excavator", excavator_build.Wear),
+    ],
 )
-def test_the_data_file_lists_parts_as_the_physics_takes_them(family: str, wear: type) -> None:
-    assert wear._fields == tuple(p.instance for p in specs.load(family).parts)  # type: ignore[attr-defined]
+def test_the_data_file_lists_modes_as_the_physics_takes_them(family: str, wear: type) -> None:
+    assert wear._fields == tuple(m.defect for m in specs.load(family).modes)  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("family", ["printer", "machine"])
+@pytest.mark.parametrize("family", ["printer", "machine", "excavator"])
 def test_every_figure_names_its_source_and_unit(family: str) -> None:
     loaded = specs.load(family)
 
-    assert all(part.source for part in loaded.parts)
-    for table in (loaded.units, loaded.effects):
+    assert all(mode.source for mode in loaded.modes)
+    for table in (loaded.units, loaded.effects, loaded.habits, loaded.control):
         assert all(row["source"] and row["unit"] for row in table.values())

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from foremend.values import Phase
-from simulators.fleets import MachineFleet, PrinterFleet
+from simulators import specs
+from simulators.fleets import ExcavatorFleet, MachineFleet, PrinterFleet
 from simulators.steps import FaultPlan, ScheduledFault
 
 if TYPE_CHECKING:
@@ -30,11 +31,19 @@ ILL = 3
 PRINTER_SIGNS: dict[str, Callable[[Recording], Floats]] = {
     "hotend_heater": lambda r: r["hotend_power"],
     "hotend_thermistor": lambda r: r["hotend_temp_std"],
+    "thermistor_open": lambda r: r["hotend_temp"] - r["hotend_target"],
+    "thermistor_short": lambda r: r["hotend_temp"] - r["hotend_target"],
+    "mainboard": lambda r: r["board_temp"] - r["chamber_temp"],
     "nozzle": lambda r: r["extruder_load"] / (7.0 + r["flow"]),
+    "extruder_gear": lambda r: r["filament_motion"],
     "part_fan": lambda r: fan_response(r),  # noqa: PLW0108 - defined below
     "hotend_fan": lambda r: r["hotend_fan_rpm"],
     "belt_x": lambda r: r["belt_x_hz"],
+    "bearing_x": lambda r: r["belt_x_damping"],
+    "bed_mount": lambda r: r["bed_mesh_range"],
     "psu": lambda r: r["supply_v"],
+    "sd_card": lambda r: r["stall_rate"],
+    "filament_tangle": lambda r: r["filament_motion"],
 }
 MACHINE_SIGNS: dict[str, Callable[[Recording], Floats]] = {
     "bearing_de": lambda r: r["band_bearing"],
@@ -42,6 +51,17 @@ MACHINE_SIGNS: dict[str, Callable[[Recording], Floats]] = {
     "impeller": lambda r: r["band_1x"],
     "seal": lambda r: level_lost(r["seal_level"]),
     "filter": lambda r: r["filter_dp"],
+    "foundation": lambda r: r["band_half"],
+    "gearbox": lambda r: r["band_gear"],
+    "motor": lambda r: winding_rise(r),  # noqa: PLW0108 - defined below
+}
+EXCAVATOR_SIGNS: dict[str, Callable[[Recording], Floats]] = {
+    "hydraulic_pump": lambda r: (r["hydraulic_pressure"] - 3000.0) / (r["engine_load"] - 14.0),
+    "hydraulic_filter": lambda r: r["hydraulic_filter_dp"],
+    "radiator": lambda r: r["fan_speed"] / (60.0 + r["engine_load"]),
+    "oil_pump": lambda r: r["oil_pressure"],
+    "alternator": lambda r: r["battery_voltage"],
+    "can_harness": lambda r: r["can_error_rate"],
 }
 
 
@@ -68,9 +88,17 @@ def record(fleet: AnyFleet, hours: float) -> Recording:
     )
 
 
-def growing(devices: list[str], component: str) -> tuple[ScheduledFault, ...]:
+def growing(devices: list[str], defect: str) -> tuple[ScheduledFault, ...]:
+    families = map(specs.load, ("printer", "machine", "excavator"))
+    mode = next(m for family in families for m in family.modes if m.defect == defect)
     return tuple(
-        ScheduledFault(device=d, component=component, onset_h=ONSET_H, hours_to_failure=GROWTH_H)
+        ScheduledFault(
+            device=d,
+            component=mode.component,
+            onset_h=ONSET_H,
+            hours_to_failure=GROWTH_H,
+            failure_mode=mode.failure_mode,
+        )
         for d in devices
     )
 
@@ -79,6 +107,11 @@ def fan_response(seen: Recording) -> Floats:
     """Give the part fan's speed over its command, missing where it hardly turns."""
     command = seen["part_fan_cmd"]
     return seen["part_fan_rpm"] / np.where(command > 0.05, command, np.nan)
+
+
+def winding_rise(seen: Recording) -> Floats:
+    """Give how far the windings are above ambient for the current's heat."""
+    return (seen["motor_temp"] - seen["ambient_temp"]) / (1000.0 + seen["motor_current"] ** 2)
 
 
 def level_lost(level: Floats) -> Floats:
@@ -131,6 +164,11 @@ def test_a_printer_fault_shows_before_failure(part: str) -> None:
 @pytest.mark.parametrize("part", MACHINE_SIGNS)
 def test_a_machine_fault_shows_before_failure(part: str) -> None:
     assert_sign(MachineFleet, MACHINE_SIGNS, part)
+
+
+@pytest.mark.parametrize("part", EXCAVATOR_SIGNS)
+def test_an_excavator_fault_shows_before_failure(part: str) -> None:
+    assert_sign(ExcavatorFleet, EXCAVATOR_SIGNS, part)
 
 
 @cache
