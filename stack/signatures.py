@@ -30,8 +30,9 @@ DAYS: Final = 10.0
 class Units:
     """How many simulated devices of each family stand for a seed."""
 
-    printers: int = 120
-    machines: int = 60
+    printers: int = 200
+    machines: int = 100
+    excavators: int = 100
 
 
 def known(folder: Path | None) -> dict[str, Library]:
@@ -122,7 +123,12 @@ def _weighed(
     by_family = {library.family: library for library in libraries}
     found: dict[str, Judged] = {}
     for simulated in histories(
-        seed, printers=units.printers, machines=units.machines, days=DAYS, step_s=STEP_S
+        seed,
+        printers=units.printers,
+        machines=units.machines,
+        excavators=units.excavators,
+        days=DAYS,
+        step_s=STEP_S,
     ):
         tell(f"seed {seed}: {len(simulated.names)} of {simulated.family}")
         library = by_family.get(simulated.family)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from foremend.values import PART_REPLACED, Severity
+from foremend.values import PART_REPLACED, Phase, Severity
 from models.failure import Abstention, time_to_failure
 from models.features import FeatureState
 from models.features.state import SnapshotMismatch
 from models.scoring.entries import Hazard, Prediction
-from models.signatures.deriving import Before, Frames, derive
+from models.signatures.deriving import Before, Frames
 from models.signatures.library import HORIZONS_H, ORDER_HORIZON_H
 from models.signatures.likelihood import weigh
 from models.signatures.recorded import Columns, zone_limits
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from models.signatures import SignatureModel
 
     Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
 
+_DOWN: Final = frozenset({Phase.ERROR.value, Phase.STOPPED.value})
+"""Phases in which nothing is foretold: what a device showed before it stood still is stale."""
 _NOT_ERRORS: Final = frozenset({Severity.INFO.value})
 
 
@@ -47,16 +50,35 @@ class ColdState(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Words:
-    """Evaluations that became due: rows [m], `cumulative[m, k, h]` and `abstained[m, k]`."""
+    """Evaluations that became due: rows [m], `cumulative[m, k, h]` and `abstained[m, k]`.
+
+    `bands[m, k, 3]` are P10, P50 and P90 of the hours to failure.
+
+    `down[m]` tells whether the device stood still when the row was taken.
+    """
 
     device: tuple[int, ...]
     ts_ms: tuple[int, ...]
+    down: tuple[bool, ...]
     values: NDArray[np.float32]
     cumulative: Floats
+    bands: Floats
     abstained: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.device)
+
+
+_SILENCE: Final = Words(
+    device=(),
+    ts_ms=(),
+    down=(),
+    values=np.empty((0, 0), np.float32),
+    cumulative=np.empty((0, 0, 0)),
+    bands=np.empty((0, 0, 3)),
+    abstained=np.empty((0, 0), np.int64),
+)
+"""Nothing was due, as after most frames."""
 
 
 @dataclass(slots=True, eq=False)
@@ -110,8 +132,10 @@ class ColdStart:
             values=self._columns[channels].taken(rows.values),
             zones=self._zones[places],
         )
-        told = derive(self.model.library, self.model.channels, given, self._before)
-        return self._words(self._features.observe_frames(places, rows.ts_ms, rows.phase, told))
+        last = self._before.phase.copy()
+        told = self.model.derivation.derive(given, self._before)
+        due = self._features.observe_frames(places, rows.ts_ms, rows.phase, told)
+        return self._words(due, _phases_at(due, given, last))
 
     def event(self, event: EventRow) -> Words:
         """Take one event: a replaced part, an error code, or nothing to the library."""
@@ -120,11 +144,12 @@ class ColdStart:
             if event.component in spec.components:
                 which = spec.components.index(event.component)
                 due = self._features.observe_replacements([place], [event.ts_ms], [which])
-                return self._words(due)
+                return self._words(due, self._before.phase[due.device])
         elif event.severity not in _NOT_ERRORS:
             code = self._codes.get(event.code, len(self._codes))
-            return self._words(self._features.observe_events([place], [event.ts_ms], [code]))
-        return self._words(self._features.advance([], []))
+            due = self._features.observe_events([place], [event.ts_ms], [code])
+            return self._words(due, self._before.phase[due.device])
+        return _SILENCE
 
     def told(self, words: Words, components: frozenset[str], out: Outputs) -> None:
         """Tell hazards of these components' modes, and predictions where a threshold is met."""
@@ -132,7 +157,7 @@ class ColdStart:
             hazards = [self.hazard(words, i, k) for k in range(len(self.model.modes))]
             mine = [k for k, (name, _) in enumerate(self.model.modes) if name in components]
             out.hazards.extend(hazards[k] for k in mine)
-            for k, above in self._changes(hazards, mine):
+            for k, above in () if words.down[i] else self._changes(hazards, mine):
                 out.predictions.append(self._prediction(hazards[k], words, i, k, above=above))
 
     def reasons(self, words: Words, i: int, k: int) -> tuple[Reason, ...]:
@@ -181,13 +206,17 @@ class ColdStart:
         more = np.full((devices - len(self._zones), 3), np.nan)
         self._zones = np.concatenate([self._zones, more])
 
-    def _words(self, due: Rows) -> Words:
+    def _words(self, due: Rows, phase: Ints) -> Words:
+        if not len(due):
+            return _SILENCE
         forecast = self.model.forecast(weigh(self.model.layout, due.values))
         return Words(
             device=tuple(self._devices[int(d)] for d in due.device),
             ts_ms=tuple(int(ts) for ts in due.ts_ms),
+            down=tuple(int(one) in _DOWN for one in phase),
             values=due.values,
             cumulative=forecast.cumulative,
+            bands=time_to_failure(forecast.cumulative, HORIZONS_H),
             abstained=forecast.abstained,
         )
 
@@ -195,8 +224,7 @@ class ColdStart:
         """Give mode k's hazard of row i."""
         component, mode = self.model.modes[k]
         cumulative, why = words.cumulative[i, k], Abstention(int(words.abstained[i, k]))
-        band = time_to_failure(cumulative, HORIZONS_H)
-        low, middle, high = (float(h) if np.isfinite(h) else None for h in band)
+        low, middle, high = (float(h) if np.isfinite(h) else None for h in words.bands[i, k])
         return Hazard(
             device=words.device[i],
             component=component,
@@ -240,3 +268,18 @@ class ColdStart:
             threshold=self.model.threshold,
             reasons=tuple(msgspec.to_builtins(reason) for reason in reasons),
         )
+
+
+def _phases_at(due: Rows, frames: Frames, last: Ints) -> Ints:
+    """Give the phase in which each device was at each boundary, however frames were batched.
+
+    That of the frame before the first one past the boundary; `last` [devices] is the phase before
+    these frames.
+    """
+    found = np.empty(len(due), dtype=np.int64)
+    for i in range(len(due)):
+        mine = np.flatnonzero(frames.device == due.device[i])
+        past = np.flatnonzero(frames.ts_ms[mine] > due.ts_ms[i])
+        before = mine[: past[0]] if len(past) else mine
+        found[i] = frames.phase[before[-1]] if len(before) else last[due.device[i]]
+    return found

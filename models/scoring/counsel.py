@@ -169,6 +169,8 @@ class SecondVoice:
             else Word(probability=hazard.probability, threshold=opinion.threshold)
         )
         decided = hand_over(library=library, learnt=learnt, labels=labels)
+        if self.words.down[row] and learnt is not None:
+            return opinion
         if decided is None or decided.speaker is Speaker.LEARNT:
             return opinion
         return Opinion(

@@ -34,13 +34,15 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-GRID: Final = tuple(round(0.05 * i, 2) for i in range(3, 20))
+GRID: Final = tuple(round(0.05 * i, 2) for i in range(6, 20))
 PRECISION: Final = 0.9
 """Share of orders that must be right on units that the odds were not fitted to."""
 CELL: Final = 0.125
 """Odds nearer to one another than this are taken as equal."""
 DAY: Final = 24.0
 """Rows of one day say much the same: each counts as this part of an observation."""
+LEAST_ORDERS: Final = 20
+"""Orders below which a precision is chance."""
 RIGHT_WITHIN_H: Final = 72.0
 """An order is right if its component fails, or is found degraded, within so many hours."""
 KNOTS: Final = (-10.0, -7.0, -5.0, -3.0, -1.5, 0.0, 1.5, 3.0, 5.0, 8.0)
@@ -72,12 +74,15 @@ def judged(
     rows = rows_of(seen)
     weighed = weigh(model.layout, rows.values)
     by_mode = _by_mode(model, seen, _modes_of(model, history, modes))
+    result = outcomes(rows, by_mode)
+    # A device that stands still waiting for a part is beyond foresight: scoring is silent there.
+    waits = np.asarray(((result.hours <= 0) & ~result.failed).any(axis=1))
     return Judged(
         history=by_mode,
         rows=rows,
         odds=weighed.odds,
-        known=weighed.known,
-        result=outcomes(rows, by_mode),
+        known=weighed.known & ~waits[:, None],
+        result=result,
     )
 
 
@@ -94,7 +99,7 @@ def _modes_of(model: SignatureModel, history: History, modes: Sequence[str]) -> 
 def _by_mode(model: SignatureModel, seen: History, modes: Sequence[str]) -> History:
     """Give a history whose parts are modes: a replacement ends every mode of its component."""
     names = tuple(f"{component}/{mode}" for component, mode in model.modes)
-    owner = model.layout.code_owner
+    owner = model.layout.component
     f = seen.findings
     told = [f"{seen.spec.components[k]}/{mode}" for k, mode in zip(f.what, modes, strict=True)]
     what = np.array([names.index(name) if name in names else -1 for name in told], dtype=np.int64)
@@ -164,7 +169,9 @@ def _fit(
 def _bends() -> Floats:
     """Give the penalty on second differences along the knots of each interval."""
     second = np.diff(np.eye(len(KNOTS)), n=2, axis=0)
-    bends: Floats = np.kron(np.eye(len(HORIZONS_H)), ROUGHNESS * second.T @ second)
+    bends = np.asarray(
+        np.kron(np.eye(len(HORIZONS_H)), ROUGHNESS * second.T @ second), dtype=np.float64
+    )
     return bends
 
 
@@ -198,15 +205,19 @@ def _hats(odds: Floats) -> Floats:
 
 
 def _threshold(model: SignatureModel, held: Sequence[Judged]) -> float:
-    """Return the lowest threshold from which on every one keeps the precision; else no order."""
+    """Return the lowest threshold from which on every one keeps the precision; else no order.
+
+    Thresholds that hardly open an order tell nothing.
+    """
     chosen = NO_ORDER
     for threshold in reversed(GRID):
         told = [orders_judged(model, one, threshold).precision for one in held]
         hits, total = sum(t.hits for t in told), sum(t.total for t in told)
-        if total and hits / total < PRECISION:
+        if total < LEAST_ORDERS:
+            continue
+        if hits / total < PRECISION:
             break
-        if total:
-            chosen = threshold
+        chosen = threshold
     return chosen
 
 
@@ -220,8 +231,7 @@ def probabilities(model: SignatureModel, one: Judged) -> Floats:
 def orders_judged(model: SignatureModel, one: Judged, threshold: float) -> Judgement:
     """Judge the orders that a threshold opens in a history, by component."""
     p = probabilities(model, one)
-    waits = (one.result.hours <= 0) & ~one.result.failed
-    row, mode = np.nonzero((p >= threshold) & ~waits)
+    row, mode = np.nonzero(np.nan_to_num(p) >= threshold)
     order = np.lexsort((mode, one.rows.ts_ms[row]))
     component = [name for name, _ in model.modes]
     candidates = [

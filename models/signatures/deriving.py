@@ -11,11 +11,12 @@ from models.features.record import occurrence
 from models.signatures.physics import FORMULAS, Inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
     from models.signatures.library import Feature, Library
+    from models.signatures.physics import Formula
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
@@ -71,52 +72,85 @@ def channels_of(library: Library) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*direct, *asked]))
 
 
-def derive(library: Library, channels: Sequence[str], frames: Frames, before: Before) -> Floats:
-    """Give each frame in terms of the library's subjects [n, s], and remember it in `before`."""
-    told = np.full((len(frames.ts_ms), len(library.subjects)), np.nan)
-    turn = occurrence(frames.device)
-    for which in range(int(turn.max(initial=-1)) + 1):
-        at = np.flatnonzero(turn == which)
-        told[at] = _derived(library, list(channels), frames, before, at)
-        device = frames.device[at]
-        before.ts_ms[device], before.phase[device] = frames.ts_ms[at], frames.phase[at]
-        before.values[device] = frames.values[at]
-    return told
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """How one subject is made: a channel as it is, or a formula of the columns of its words."""
+
+    column: int
+    formula: Formula | None
+    words: tuple[tuple[str, tuple[int, ...]], ...]
+    constants: Mapping[str, float]
 
 
-def _derived(
-    library: Library, channels: list[str], frames: Frames, before: Before, at: Ints
-) -> Floats:
-    device, now = frames.device[at], frames.values[at]
-    elapsed = (frames.ts_ms[at] - before.ts_ms[device]) / 1000.0
-    goes_on = (before.phase[device] == frames.phase[at]) & (elapsed > 0.0) & (elapsed < LONG_AGO_S)
-    last = np.where(goes_on[:, None], before.values[device], np.nan)
-    elapsed = np.where(goes_on, elapsed, np.nan)
-    columns = []
-    for subject in library.subjects:
-        feature = library.feature(subject)
-        if feature is None:
-            columns.append(now[:, channels.index(subject)])
-            continue
-        given = Inputs(
-            now=_words(feature, channels, now),
-            before=_words(feature, channels, last),
-            elapsed_s=elapsed,
-            zones=frames.zones[at],
-            constants=feature.constants,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Derivation:
+    """How a library's subjects are made of its channels, laid out once."""
+
+    channels: tuple[str, ...]
+    steps: tuple[Step, ...]
+
+    @staticmethod
+    def of(library: Library) -> Derivation:
+        """Lay a library out."""
+        channels = channels_of(library)
+        steps = [_step(library.feature(s), s, channels) for s in library.subjects]
+        return Derivation(channels=channels, steps=tuple(steps))
+
+    def derive(self, frames: Frames, before: Before) -> Floats:
+        """Give each frame in terms of the subjects [n, s], and remember it in `before`."""
+        told = np.full((len(frames.ts_ms), len(self.steps)), np.nan)
+        turn = occurrence(frames.device)
+        for which in range(int(turn.max(initial=-1)) + 1):
+            at = np.flatnonzero(turn == which)
+            told[at] = self._turn(frames, before, at)
+            device = frames.device[at]
+            before.ts_ms[device], before.phase[device] = frames.ts_ms[at], frames.phase[at]
+            before.values[device] = frames.values[at]
+        return told
+
+    def _turn(self, frames: Frames, before: Before, at: Ints) -> Floats:
+        device, now = frames.device[at], frames.values[at]
+        elapsed = (frames.ts_ms[at] - before.ts_ms[device]) / 1000.0
+        goes_on = (before.phase[device] == frames.phase[at]) & (elapsed > 0.0)
+        goes_on &= elapsed < LONG_AGO_S
+        last = np.where(goes_on[:, None], before.values[device], np.nan)
+        elapsed = np.where(goes_on, elapsed, np.nan)
+        return np.column_stack(
+            [self._subject(step, now, last, elapsed, frames.zones[at]) for step in self.steps]
         )
-        columns.append(FORMULAS[feature.formula].formula(given))
-    return np.column_stack(columns)
+
+    def _subject(
+        self, step: Step, now: Floats, last: Floats, elapsed_s: Floats, zones: Floats
+    ) -> Floats:
+        if step.formula is None:
+            return now[:, step.column]
+        return step.formula(
+            Inputs(
+                now={word: _first(now, columns) for word, columns in step.words},
+                before={word: _first(last, columns) for word, columns in step.words},
+                elapsed_s=elapsed_s,
+                zones=zones,
+                constants=step.constants,
+            )
+        )
 
 
-def _words(feature: Feature, channels: list[str], values: Floats) -> dict[str, Floats]:
-    """Give each word of a formula the first of its channels that says something."""
+def _step(feature: Feature | None, subject: str, channels: tuple[str, ...]) -> Step:
+    if feature is None:
+        return Step(column=channels.index(subject), formula=None, words=(), constants={})
     form = FORMULAS[feature.formula]
-    told = {}
-    for word in (*form.words, *form.optional):
-        column = np.full(len(values), np.nan)
-        for name in reversed(feature.inputs.get(word, ())):
-            one = values[:, channels.index(name)]
-            column = np.where(np.isfinite(one), one, column)
-        told[word] = column
+    words = tuple(
+        (word, tuple(channels.index(name) for name in feature.inputs.get(word, ())))
+        for word in (*form.words, *form.optional)
+    )
+    return Step(column=-1, formula=form.formula, words=words, constants=feature.constants)
+
+
+def _first(values: Floats, columns: tuple[int, ...]) -> Floats:
+    """Give the first of some columns that says something."""
+    if len(columns) == 1:
+        return values[:, columns[0]]
+    told = np.full(len(values), np.nan)
+    for column in reversed(columns):
+        told = np.where(np.isfinite(values[:, column]), values[:, column], told)
     return told

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+    from typing import Any
 
 HORIZONS_H: Final = (6.0, 12.0, 24.0, 48.0)
 ORDER_HORIZON_H: Final = 24.0
@@ -40,7 +41,8 @@ class Evidence:
 
     `level` is a level of `models.features.spec.LEVELS`; `direction` is 1 (rises), -1 (falls) or 0
     (either). The log-likelihood ratio grows from 0 at `begins` to `weight` at `full`, and is
-    `-against` of it where nothing is seen: in deviations from the device's own baseline, or in the
+    `-against` of it where nothing is seen: a weight below 0 speaks against the mode where something
+    is seen. In deviations from the device's own baseline, or in the
     subject's own unit where `absolute`. `spread` (the unit) and `spread_share` (of the usual value)
     are how far healthy hours of one device lie apart.
     """
@@ -128,9 +130,13 @@ class Library:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Twelve digits that change with any feature, mode or machine."""
-        told = repr((self.family, self.features, self.modes, self.machines))
+        """Twelve digits that change with any figure that is told, and not with its source."""
+        told = repr([asdict(one, dict_factory=_figures) for one in self._content])
         return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+    @property
+    def _content(self) -> tuple[Feature | Mode | Machine, ...]:
+        return (*self.features, *self.modes, *self.machines)
 
     @cached_property
     def name(self) -> str:
@@ -165,3 +171,8 @@ class Library:
         """Give the channel that an engineer would look at for a subject."""
         feature = self.feature(subject)
         return subject if feature is None else feature.channel
+
+
+def _figures(fields: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Give a dataclass's fields without where they come from."""
+    return {name: value for name, value in fields if name != "source"}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from models.features.spec import BASELINE_OF, BASELINES, LEVELS
+from models.features.spec import BASELINE_OF, BASELINES, HOUR_MS, LEVELS, RING, SHORT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +30,8 @@ OWN_BLOCKS: Final = 4
 """Blocks of a device's own below which nothing is compared with its baseline."""
 SPREAD_BLOCKS: Final = 12.0
 """Blocks of a device's own whose spread weighs as much as the library's."""
+_REACH: Final = {"last": 1, "short": SHORT, "long": RING}
+"""Blocks that a level looks back on; those that fade count as the short window."""
 LIMIT: Final = 20.0
 UNKNOWN: Final = -3.5
 """Log-odds, where nothing is odd, that something ails a device which no mode explains."""
@@ -66,9 +68,13 @@ class Layout:
     """[i] the mode of each piece of evidence."""
     rivals: Floats
     """[k, k] 1 where two modes would show in the same places, and of each with itself."""
+    shown_by: Bools
+    """[i, p] the components that show where each piece of evidence is looked for."""
     code_weight: Floats
     """[k, q] log-likelihood ratio of each code of the specification."""
-    code_owner: NDArray[np.int64]
+    said_by: Bools
+    """[q, p] the components that a code may speak of."""
+    component: NDArray[np.int64]
     """[k] the component of each mode, among the specification's."""
 
     @staticmethod
@@ -77,17 +83,24 @@ class Layout:
         items = tuple(e for mode in library.modes for e in mode.evidence)
         owner = [k for k, mode in enumerate(library.modes) for _ in mode.evidence]
         told = np.zeros((len(library.modes), len(spec.codes) + 1))
+        component = np.array([spec.components.index(m.component) for m in library.modes])
+        shown = np.zeros((len(items), len(spec.components)), dtype=bool)
         for k, mode in enumerate(library.modes):
             for code in mode.codes:
                 told[k, spec.codes.index(code.code)] = code.weight
+            subjects = {e.subject for e in mode.evidence}
+            shown[:, component[k]] |= np.array([e.subject in subjects for e in items], dtype=bool)
+        of_component = component[:, None] == np.arange(len(spec.components))
         return Layout(
             library=library,
             spec=spec,
             items=items,
             owner=np.array(owner, dtype=np.int64),
             rivals=_rivals(library.modes),
+            shown_by=shown,
             code_weight=told,
-            code_owner=np.array([spec.components.index(m.component) for m in library.modes]),
+            said_by=((told != 0).astype(float).T @ of_component) > 0,
+            component=component,
         )
 
 
@@ -144,7 +157,23 @@ def _deviations(layout: Layout, values: NDArray[np.float32]) -> tuple[Floats, Fl
     sigma = np.sqrt(blended * (1.0 + OWN_BLOCKS / np.maximum(n, 1.0))) + 1e-12
     compared = np.where(n >= OWN_BLOCKS, np.clip((now - usual) / sigma, -LIMIT, LIMIT), np.nan)
     absolute = np.array([e.absolute for e in layout.items], dtype=bool)
-    return np.where(absolute, now, compared), now, usual
+    z = np.where(absolute, now, compared)
+    return np.where(_stale(layout, values), np.nan, z), now, usual
+
+
+def _stale(layout: Layout, values: NDArray[np.float32]) -> Bools:
+    """Tell where a window reaches back before a part that shows in it was changed; [m, i]."""
+    step_h = layout.spec.step_ms / HOUR_MS
+    reach = np.array([step_h * _REACH.get(e.level, SHORT) for e in layout.items])
+    return _youngest(layout, values, layout.shown_by) < reach
+
+
+def _youngest(layout: Layout, values: NDArray[np.float32], of: Bools) -> Floats:
+    """Give the age of the youngest of some components; infinite where none is known; [m, x]."""
+    age = values[:, layout.spec.parts["age_h"]].astype(float)
+    known = np.where(np.isfinite(age), age, np.inf)
+    told: Floats = np.where(of[None], known[:, None, :], np.inf).min(axis=2)
+    return told
 
 
 def _spread(items: Sequence[Evidence], usual: Floats) -> Floats:
@@ -166,13 +195,15 @@ def _ratios(items: Sequence[Evidence], z: Floats) -> Floats:
 
 
 def _code_ratios(layout: Layout, values: NDArray[np.float32]) -> Floats:
-    """Give each code's log-likelihood ratio for each mode: heard in the part's life, in a day."""
+    """Give each code's log-likelihood ratio for each mode, where it was heard in the last day.
+
+    What was said before a part was changed that it may speak of was said of that part.
+    """
     parts = layout.spec.parts
     heard = values[:, parts["count_day"]] > 0
     since = values[:, parts["hours_since"]].astype(float)
-    age = values[:, parts["age_h"]].astype(float)[:, layout.code_owner]
-    mine = heard[:, None, :] & np.logical_not(since[:, None, :] >= age[:, :, None])
-    return np.where(mine, layout.code_weight, 0.0)
+    fresh = heard & np.logical_not(since >= _youngest(layout, values, layout.said_by))
+    return np.where(fresh[:, None, :], layout.code_weight, 0.0)
 
 
 def _oddest(layout: Layout, z: Floats) -> Floats:

@@ -12,7 +12,7 @@ from models import hazard
 from models.diagnosis import Reason, ReasonKind
 from models.failure import Abstention, Forecast
 from models.features import FeatureSpec
-from models.signatures.deriving import channels_of
+from models.signatures.deriving import Derivation
 from models.signatures.library import HORIZONS_H, NO_ORDER, ORDER_HORIZON_H, Calibration
 from models.signatures.likelihood import Layout, weigh
 
@@ -53,9 +53,14 @@ class SignatureModel:
         return tuple((m.component, m.failure_mode) for m in self.library.modes)
 
     @cached_property
+    def derivation(self) -> Derivation:
+        """How its subjects are made of a device's channels."""
+        return Derivation.of(self.library)
+
+    @property
     def channels(self) -> tuple[str, ...]:
         """Device channels that it looks at."""
-        return channels_of(self.library)
+        return self.derivation.channels
 
     @cached_property
     def spec(self) -> FeatureSpec:
@@ -168,7 +173,7 @@ class SignatureModel:
         That is the one it speaks for most strongly.
         """
         speaks = [
-            (e.weight, mode.component)
+            (abs(e.weight), mode.component)
             for mode in self.library.modes
             for e in mode.evidence
             if e.subject == subject

@@ -251,7 +251,7 @@ def _evidence(table: _Table) -> Evidence:
         subject=table.text("subject"),
         level=level,
         direction=DIRECTIONS[table.one_of("direction", DIRECTIONS)],
-        weight=table.number("weight", least=0.1),
+        weight=_weight(table),
         begins=begins,
         full=full,
         against=table.number("against", 0.25),
@@ -260,6 +260,14 @@ def _evidence(table: _Table) -> Evidence:
         spread_share=share,
         source=table.text("source"),
     )
+
+
+def _weight(table: _Table) -> float:
+    """Give a log-likelihood ratio; below 0 where what is seen speaks against the mode."""
+    weight = table.number("weight", least=-99.0)
+    if weight == 0.0:
+        raise table.wrong("weight", "0 says nothing")
+    return weight
 
 
 def _code(table: _Table) -> Code:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models import history as recorded
-from models.signatures.deriving import Before, Frames, derive
+from models.signatures.deriving import Before, Frames
 from models.signatures.zones import UNKNOWN, limits_for
 
 if TYPE_CHECKING:
@@ -57,9 +57,7 @@ def as_seen(model: SignatureModel, history: History, device_model: str | None = 
     f = history.frames
     before = Before.blank(len(history.devices), len(model.channels))
     limits = np.array(zone_limits(model.library, device_model))
-    told = derive(
-        model.library,
-        model.channels,
+    told = model.derivation.derive(
         Frames(
             device=f.device,
             ts_ms=f.ts_ms,

@@ -79,8 +79,8 @@ def calibrate(
     out: Annotated[Path, typer.Option(help="write calibration.toml here")] = Path(
         "calibration.toml"
     ),
-    printers: Annotated[int, typer.Option(min=1, help="simulated printers a seed")] = 120,
-    machines: Annotated[int, typer.Option(min=1, help="simulated machines a seed")] = 60,
+    printers: Annotated[int, typer.Option(min=1, help="simulated printers a seed")] = 200,
+    others: Annotated[int, typer.Option(min=1, help="units a seed of each other family")] = 100,
 ) -> None:
     """Fit probabilities and order thresholds to simulated fleets."""
     from models.signatures import read_library, shipped
@@ -88,7 +88,7 @@ def calibrate(
     from stack.signatures import Units, calibrated
 
     libraries = [read_library(file) for file in files] if files else list(shipped().values())
-    units = Units(printers=printers, machines=machines)
+    units = Units(printers=printers, machines=others, excavators=others)
     done = calibrated(libraries, units, lambda line: typer.echo(line, err=True))
     told = {one.family: one.calibration for one in done if one.calibration is not None}
     out.write_text(calibration_text(told), "utf-8")
