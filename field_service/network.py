@@ -92,12 +92,12 @@ def seed_network(connection: psycopg.Connection[Any], tenant: str, *, at: dateti
         {
             "tenant": tenant,
             "org_node": node.id,
-            "kit": resolution.kit.code,
+            "kit": kit.code,
             "quantity": OPENING[node.kind],
             "at": at,
         }
         for node in NETWORK
-        for resolution in load().resolutions()
+        for kit in load().kits()
     ]
     with connection.cursor() as cursor:
         cursor.executemany(_SQL["put_node"], nodes)

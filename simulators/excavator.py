@@ -20,7 +20,7 @@ from simulators.weather import wander
 if TYPE_CHECKING:
     from simulators.physics import Around
     from simulators.specs import Family
-    from simulators.steps import Bools, Floats
+    from simulators.steps import Bools, Floats, Ints
 
 IDLE: Final = int(Phase.IDLE)
 RUNNING: Final = int(Phase.RUNNING)
@@ -100,11 +100,11 @@ class ExcavatorPhysics:
 
 
 def _outside(made: Drawn, room_c: Floats) -> Floats:
-    return made.climate + _OUTDOOR_SWING * (room_c - _INDOOR_C)
+    return np.asarray(made.climate + _OUTDOOR_SWING * (room_c - _INDOOR_C))
 
 
-def _soil(units: Units, u: Floats) -> Floats:
-    return np.minimum((u > units.mix).sum(axis=0), units.mix.shape[0] - 1)
+def _soil(units: Units, u: Floats) -> Ints:
+    return np.asarray(np.minimum((u > units.mix).sum(axis=0), units.mix.shape[0] - 1))
 
 
 def _turn(units: Units, state: State, around: Around, u: Floats, z: Floats) -> State:
@@ -191,7 +191,8 @@ def _oil(made: Drawn, fx: Effects, state: State, wear: Wear, speed: Floats) -> F
     thin = 1.0 - 0.0045 * (state.coolant_c - 85.0)
     worn = 1.0 - fx.oil_lost * wear.oil_pump
     drift = np.exp(0.02 * state.drift[0])
-    return made.oil_pressure * (speed / made.work_speed) ** 0.55 * thin * worn * drift
+    turned = (speed / made.work_speed) ** 0.55
+    return np.asarray(made.oil_pressure * turned * thin * worn * drift)
 
 
 def _pressure(
@@ -200,7 +201,7 @@ def _pressure(
     """Mean pump pressure, kPa: what the ground asks for, less what leaks inside."""
     sound = made.standby + (made.pressure - made.standby) * effort
     lost = 1.0 - fx.pump_pressure * wear.hydraulic_pump
-    return on * sound * lost * np.exp(0.02 * state.drift[2])
+    return np.asarray(on * sound * lost * np.exp(0.02 * state.drift[2]))
 
 
 def _filter(

@@ -174,7 +174,7 @@ def _schedule(faults: Faults, family: Family, plan: FaultPlan, names: Sequence[s
         faults.growth_h[at] = fault.hours_to_failure
         faults.exponent[at] = family.modes[at[0]].exponent[0]
         faults.strength[at] = 1.0
-        faults.intermittent[at] = False
+        faults.intermittent[at] = fault.intermittent
 
 
 def _named(family: Family, fault: ScheduledFault) -> list[int]:

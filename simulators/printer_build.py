@@ -69,6 +69,7 @@ class Effects:
     leak: float
     leak_board_rise: float
     clog_flow_lost: float
+    clog_grip: float
     clog_driver_rise: float
     clog_load: float
     gear_slip: float

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 _DRIVER_TAU_S: Final = 900.0
 _BELT_NOISE_HZ: Final = 1.1
-_DAMPING_NOISE: Final = 0.07
-_MESH_NOISE_MM: Final = 0.018
-_MESH_THERMAL: Final = 0.0012
+_DAMPING_NOISE: Final = 0.035
+_MESH_NOISE_MM: Final = 0.009
+_MESH_THERMAL: Final = 0.0004
 """mm/K: a hotter bed bows more."""
 _WIFI_WANDER_DB: Final = 3.0
 
@@ -36,7 +36,7 @@ class Filament:
 def filament(kind: Kind, made: Drawn, state: State, job: jobs.Jobs, wear: Wear) -> Filament:
     """Push filament: a clog holds against it, a worn gear lets go, a tangle pulls back.
 
-    Before a clog a gear presses harder for long; only late does it skip.
+    Before a clog a gear presses harder for long; only past its grip does it skip.
     """
     fx = kind.fx
     asked = job.flow * np.exp(kind.usual.flow_walk * state.walk[0])
@@ -44,7 +44,8 @@ def filament(kind: Kind, made: Drawn, state: State, job: jobs.Jobs, wear: Wear) 
     flow = np.where(printing, asked * (1.0 - fx.stall_flow_lost * wear.sd_card), 0.0)
     slip = np.minimum(fx.gear_slip * wear.extruder_gear * (0.5 + 0.07 * flow), 0.9)
     held = fx.tangle_slip * wear.filament_tangle
-    moved = (1.0 - fx.clog_flow_lost * wear.nozzle**2) * (1.0 - slip) * np.maximum(1.0 - held, 0.0)
+    skips = np.clip((wear.nozzle - fx.clog_grip) / (1.0 - fx.clog_grip), 0.0, 1.0)
+    moved = (1.0 - fx.clog_flow_lost * skips) * (1.0 - slip) * np.maximum(1.0 - held, 0.0)
     moved = np.maximum(moved, 0.0)
     pulled = 1.0 + fx.tangle_load * wear.filament_tangle + fx.runout_load * wear.spool
     grip = 1.0 - fx.gear_load * wear.extruder_gear

@@ -49,8 +49,8 @@ class Step:
 class ScheduledFault:
     """One fault that is to happen at a known time, in hours after the fleet's start.
 
-    It is of full size at failure, never comes and goes, and shows as early as its kind may. Where
-    no failure mode is named it is the component's first.
+    It is of full size at failure, comes and goes only where `intermittent` says so, and shows as
+    early as its kind may. Where no failure mode is named it is the component's first.
     """
 
     device: str
@@ -58,6 +58,7 @@ class ScheduledFault:
     onset_h: float
     hours_to_failure: float
     failure_mode: str | None = None
+    intermittent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from stack.fleet.world import STEP_S
 from stack.histories import as_history, failure_modes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from foremend.db import Connection
     from foremend.settings import Settings
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from models.training import TrainedModel
     from simulators.histories import History as Simulated
 
-FAMILIES: Final = ("fdm_printer", "rotating_machine")
+FAMILIES: Final = ("fdm_printer", "rotating_machine", "hydraulic_excavator")
 MACHINE_SHARE: Final = 0.25
 RIGHT_WITHIN_H: Final = 72.0
 """A simulated fault grows for one to three days: an order at any time in it is no false one."""
@@ -45,6 +45,14 @@ class Course:
     histories: int
     seed: int
     jobs: int
+    excavators: int = 0
+
+    @property
+    def devices(self) -> dict[str, int]:
+        """How many histories there are of each family; none of what nobody asked for."""
+        machines = round(self.histories * MACHINE_SHARE)
+        counts = zip(FAMILIES, (self.histories - machines, machines, self.excavators), strict=True)
+        return {family: count for family, count in counts if count}
 
 
 RECALL_WEIGHT: Final = 2.0
@@ -52,7 +60,13 @@ RECALL_WEIGHT: Final = 2.0
 
 
 def train_simulated(
-    settings: Settings, *, histories: int, seed: int, jobs: int, only_missing: bool
+    settings: Settings,
+    *,
+    histories: int,
+    seed: int,
+    jobs: int,
+    only_missing: bool,
+    excavators: int = 0,
 ) -> None:
     """Train each family on simulated histories, sign the models and put them into force.
 
@@ -66,14 +80,14 @@ def train_simulated(
     console = Console(stderr=True, soft_wrap=True)
     # Told to end, it ends as at Ctrl-C: the processes that train with it end too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    missing = _without_model(url)
+    course = Course(histories=histories, seed=seed, jobs=jobs, excavators=excavators)
+    missing = _without_model(url, course.devices)
     if only_missing and not missing:
         console.print("model: already trained, in force since an earlier start")
         return
     key = signing.local_key(settings.data_dir / "keys", settings.trusted_keys_dir)
-    wanted = missing if only_missing else list(FAMILIES)
+    wanted = missing if only_missing else list(course.devices)
     begun = time.monotonic()
-    course = Course(histories=histories, seed=seed, jobs=jobs)
     for record in _trained(course, wanted, key, console):
         # A connection of its own: training takes minutes, in which a database may come and go.
         with connect(url, name="train") as connection:
@@ -84,10 +98,10 @@ def train_simulated(
     )
 
 
-def _without_model(url: str) -> list[str]:
+def _without_model(url: str, families: Iterable[str]) -> list[str]:
     with connect(url, name="train") as connection:
         shelf = registry.PostgresShelf(connection)
-        return [f for f in FAMILIES if shelf.champion(KIND, f) is None]
+        return [f for f in families if shelf.champion(KIND, f) is None]
 
 
 def put_in_force(connection: Connection, record: Record) -> None:
@@ -115,12 +129,13 @@ def sealed(trained: TrainedModel, key: SigningKey, source: dict[str, Any]) -> Re
 def _trained(
     course: Course, wanted: list[str], key: SigningKey, console: Console
 ) -> Iterator[Record]:
-    machines = round(course.histories * MACHINE_SHARE)
+    devices = {f: count for f, count in course.devices.items() if f in wanted}
     with _progress(console) as progress:
         for simulated in simulate(
             course.seed,
-            printers=course.histories - machines if FAMILIES[0] in wanted else 0,
-            machines=machines if FAMILIES[1] in wanted else 0,
+            printers=devices.get("fdm_printer", 0),
+            machines=devices.get("rotating_machine", 0),
+            excavators=devices.get("hydraulic_excavator", 0),
             step_s=STEP_S,
             progress=_reporter(progress, "simulating"),
         ):

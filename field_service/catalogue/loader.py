@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
-from field_service.catalogue.schema import Family, Prior, Region, Resolution
+from field_service.catalogue.schema import Family, Kit, Prior, Region, Resolution
 from field_service.values import Strategy
 from foremend.errors import InputError
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-FAMILIES: Final = ("fdm_printer.toml", "rotating_machine.toml")
+FAMILIES: Final = ("fdm_printer.toml", "rotating_machine.toml", "hydraulic_excavator.toml")
 REGIONS: Final = "regions.toml"
 STRATEGIES: Final = "strategies.toml"
 DEFAULT_REGION: Final = "north_america"
@@ -66,6 +66,10 @@ class Catalogue:
         """Give the resolution whose kit has this code."""
         return next((r for r in self.resolutions() if r.kit.code == code), None)
 
+    def kits(self) -> Iterable[Kit]:
+        """Give every kit once, however many failure modes it cures."""
+        return {r.kit.code: r.kit for r in self.resolutions()}.values()
+
     def resolutions(self) -> Iterable[Resolution]:
         """Give every resolution of every family."""
         return (r for family in self.families.values() for r in family.resolution)
@@ -96,10 +100,23 @@ def _family_files(folder: Path) -> list[str]:
 
 def _family(place: Traversable, name: str) -> Family:
     raw = _toml(place, name)
+    _share_kits(raw, name)
     for i, entry in enumerate(raw.get("resolution", ())):
         # One by one, because msgspec does not number the entry that is wrong.
         _convert(entry, Resolution, name, f"resolution[{i}]")
     return _convert(raw, Family, name)
+
+
+def _share_kits(raw: dict[str, Any], name: str) -> None:
+    """Put a kit's whole table where only its code stands: one part may fail in several ways."""
+    tables = [entry.get("kit") for entry in raw.get("resolution", ())]
+    known = {kit["code"]: kit for kit in tables if isinstance(kit, dict) and "code" in kit}
+    for i, entry in enumerate(raw.get("resolution", ())):
+        code = entry.get("kit")
+        if isinstance(code, str) and code not in known:
+            raise InputError(name, None, f"resolution[{i}].kit", f"no kit of this file is {code}")
+        if isinstance(code, str):
+            entry["kit"] = known[code]
 
 
 def _table(place: Traversable, name: str, shape: type[T]) -> dict[str, T]:
@@ -142,7 +159,9 @@ def _with_default(regions: dict[str, Region]) -> dict[str, Region]:
 
 
 def _refuse_clashes(families: list[tuple[str, Family]]) -> None:
-    kits = Counter(r.kit.code for _, family in families for r in family.resolution)
+    every = [r.kit for _, family in families for r in family.resolution]
+    # A kit holds tables, so it has no hash; what it says of itself tells it apart as well.
+    kits = Counter(code for code, _ in {(kit.code, repr(kit)) for kit in every})
     for name, family in families:
         seen: set[tuple[str, str]] = set()
         for i, resolution in enumerate(family.resolution):

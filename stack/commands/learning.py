@@ -20,6 +20,9 @@ def train(
     simulated: Annotated[
         int, typer.Option(help="train on so many simulated histories, a quarter of them machines")
     ] = 400,
+    excavators: Annotated[
+        int, typer.Option(help="train on so many histories of excavators too")
+    ] = 0,
     seed: Annotated[
         int, typer.Option(help="of the histories; a live fleet must have another")
     ] = 101,
@@ -32,7 +35,14 @@ def train(
     from stack.training import train_simulated
 
     told = settings_of("train")
-    train_simulated(told, histories=simulated, seed=seed, jobs=jobs, only_missing=if_missing)
+    train_simulated(
+        told,
+        histories=simulated,
+        seed=seed,
+        jobs=jobs,
+        only_missing=if_missing,
+        excavators=excavators,
+    )
 
 
 @commands.command()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from stack.commands.terms import settings_of
+from stack.commands.terms import JsonOption, seconds, settings_of
 
 commands: Final = typer.Typer()
 simulate: Final = typer.Typer(
@@ -30,3 +32,63 @@ def demonstrate(
     from stack.fleet.process import serve as serve_fleet
 
     serve_fleet(settings_of("simulate"), scale=scale, seed=seed)
+
+
+@simulate.command()
+def signatures(
+    *,
+    out: Annotated[Path, typer.Option(help="folder to draw in")] = Path("docs/images/faults"),
+) -> None:
+    """Draw how each fault shows beside a healthy twin, one SVG each."""
+    from simulators.plots import draw_all
+
+    for path in draw_all(out):
+        typer.echo(str(path))
+
+
+@simulate.command()
+def fleet(
+    *,
+    devices: Annotated[int, typer.Option(min=1, help="that speak")] = 10_000,
+    rate: Annotated[float, typer.Option(help="messages a second of each device")] = 1.0,
+    length: Annotated[str, typer.Option("--for", help="how long: 20s, 5m")] = "20s",
+    processes: Annotated[int, typer.Option(min=1, max=8, help="that speak for them")] = 1,
+    seed: Annotated[int, typer.Option(help="of devices, faults and troubles")] = 11,
+    duplicates: Annotated[float, typer.Option(help="share of messages sent twice")] = 0.0,
+    reorder: Annotated[float, typer.Option(help="share overtaken by the device's next")] = 0.0,
+    skew: Annotated[float, typer.Option(help="seconds that clocks are wrong by, at most")] = 0.0,
+    flap: Annotated[float, typer.Option(help="seconds from one cut of a link to the next")] = 0.0,
+    flap_for: Annotated[float, typer.Option(help="seconds that a link stays cut")] = 2.0,
+    storm: Annotated[float, typer.Option(help="seconds from one event storm to the next")] = 0.0,
+    broker: Annotated[
+        bool,
+        typer.Option("--broker", help="against the broker of the settings, not one of its own"),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Load a system with a crowd of devices over the real wire; status 1 if anything is lost."""
+    from stack.load.run import Load, spoken, throw_away
+    from stack.load.troubles import Switches
+
+    load = Load(
+        devices=devices,
+        per_s=rate,
+        seconds=seconds(length),
+        processes=processes,
+        seed=seed,
+        switches=Switches(
+            duplicates=duplicates,
+            reorder=reorder,
+            skew_s=skew,
+            flap_every_s=flap,
+            flap_for_s=flap_for,
+            storm_every_s=storm,
+        ),
+    )
+    found = spoken(load, {}) if broker else throw_away(load)
+    for name, figure in found.items():
+        typer.echo(f"{name}: {figure}", err=as_json)
+    if as_json:
+        typer.echo(json.dumps(found))
+    lost = found["unacknowledged"] + found["refused"] + found.get("stored_doubled", 0)
+    raise typer.Exit(1 if lost else 0)

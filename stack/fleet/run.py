@@ -200,7 +200,7 @@ async def composed(config: FleetConfig, stack: AsyncExitStack) -> Fleet:
         name: Agent(_agent_config(config, name), source, outbox.device(name), clock)
         for name, source in sources.items()
     }
-    kits = {r.kit.code: r.kit.replaces for r in catalogue.load().resolutions()}
+    kits = {kit.code: kit.replaces for kit in catalogue.load().kits()}
     desk = OrderDesk(client, config.timeline)
     truth = TruthFile(config.folder / "truth.jsonl")
     return Fleet(config, world, agents, sources, desk, truth, _kits=kits)

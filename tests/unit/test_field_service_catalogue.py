@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from field_service.catalogue import Safety, load
+from field_service.strategy import NEVER_BY_OWNERS
 from foremend.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,11 +21,29 @@ VOCABULARY = {
     ("fdm_printer", "hotend_fan", "fan_wear"): "FAN-2",
     ("fdm_printer", "belt_x", "belt_wear"): "BELT-1",
     ("fdm_printer", "psu", "supply_sag"): "PSU-1",
+    ("fdm_printer", "hotend_thermistor", "thermistor_open"): "THERM-1",
+    ("fdm_printer", "hotend_thermistor", "thermistor_short"): "THERM-1",
+    ("fdm_printer", "mainboard", "thermal_runaway"): "BOARD-1",
+    ("fdm_printer", "extruder_gear", "extruder_gear_wear"): "GEAR-1",
+    ("fdm_printer", "bearing_x", "linear_bearing_wear"): "LBR-1",
+    ("fdm_printer", "bed_mount", "bed_level_drift"): "BEDM-1",
+    ("fdm_printer", "sd_card", "sd_read_errors"): "SDC-1",
+    ("fdm_printer", "spool", "filament_runout"): "SPOOL-1",
+    ("fdm_printer", "spool", "filament_tangle"): "SPOOL-1",
     ("rotating_machine", "bearing_de", "bearing_wear"): "BRG-1",
     ("rotating_machine", "coupling", "misalignment"): "CPL-1",
     ("rotating_machine", "impeller", "imbalance"): "IMP-1",
     ("rotating_machine", "seal", "seal_leak"): "SEAL-1",
     ("rotating_machine", "filter", "clogged_filter"): "FILT-1",
+    ("rotating_machine", "foundation", "looseness"): "FND-1",
+    ("rotating_machine", "gearbox", "gear_wear"): "GBX-1",
+    ("rotating_machine", "motor", "overheating"): "MOT-1",
+    ("hydraulic_excavator", "hydraulic_pump", "hydraulic_pump_wear"): "HPMP-1",
+    ("hydraulic_excavator", "hydraulic_filter", "clogged_filter"): "HFLT-1",
+    ("hydraulic_excavator", "radiator", "overheating"): "RADC-1",
+    ("hydraulic_excavator", "oil_pump", "low_oil_pressure"): "OILP-1",
+    ("hydraulic_excavator", "alternator", "supply_fault"): "ALT-1",
+    ("hydraulic_excavator", "can_harness", "can_fault"): "CANH-1",
 }
 
 
@@ -44,10 +63,26 @@ def test_nothing_else_stands_in_the_catalogue() -> None:
     assert {r.kit.code for r in load().resolutions()} == set(VOCABULARY.values())
 
 
-def test_the_supply_is_marked_as_mains() -> None:
-    psu = load().by_kit("PSU-1")
-    assert psu is not None
-    assert psu.kit.safety is Safety.MAINS
+@pytest.mark.parametrize(
+    ("kit", "safety"),
+    [
+        ("PSU-1", Safety.MAINS),
+        ("MOT-1", Safety.MAINS),
+        ("BOARD-1", Safety.THERMAL_RUNAWAY),
+    ],
+)
+def test_mains_and_runaway_are_marked_so_that_no_owner_repairs_them(
+    kit: str, safety: Safety
+) -> None:
+    known = load().by_kit(kit)
+    assert known is not None
+    assert known.kit.safety is safety
+    assert safety in NEVER_BY_OWNERS
+
+
+def test_one_kit_may_cure_several_failure_modes_and_is_stocked_once() -> None:
+    codes = [kit.code for kit in load().kits()]
+    assert len(codes) == len(set(codes)) < len(VOCABULARY)
 
 
 def test_steps_are_as_many_in_each_language() -> None:
@@ -81,6 +116,12 @@ def test_a_folder_of_the_same_files_reads_the_same(folder: Path) -> None:
     [
         ("fdm_printer.toml", 'code = "FAN-2"', 'code = "fan two"', r"resolution\[4\]\.kit\.code"),
         ("fdm_printer.toml", 'code = "FAN-2"', 'code = "FAN-1"', "FAN-1 names two kits"),
+        (
+            "fdm_printer.toml",
+            'kit = "THERM-1"',
+            'kit = "THERM-9"',
+            "no kit of this file is THERM-9",
+        ),
         ("fdm_printer.toml", "minutes = 20", "minutes = 0", r"kit\.minutes"),
         ("fdm_printer.toml", 'price_usd = "6.90"', 'price_usd = "-1"', "not below 0"),
         ("fdm_printer.toml", 'price_usd = "6.90"', 'price_usd = "NaN"', "not below 0"),

@@ -24,6 +24,14 @@ def test_there_is_one_history_of_each_family(pair: list[History]) -> None:
         assert len(history.names) == len(history.components) == n
 
 
+def test_excavators_are_simulated_where_they_are_asked_for() -> None:
+    (history,) = histories(5, printers=0, machines=0, excavators=6, days=6.0, step_s=600.0)
+
+    assert history.family == "hydraulic_excavator"
+    assert {t.failure_mode for t in history.truth}
+    assert Phase.STOPPED in set(history.phase.ravel().tolist())
+
+
 def test_histories_hold_failures_repairs_and_faults_still_open(pair: list[History]) -> None:
     truth = [t for h in pair for t in h.truth]
 
