@@ -169,10 +169,9 @@ def _fit(
 def _bends() -> Floats:
     """Give the penalty on second differences along the knots of each interval."""
     second = np.diff(np.eye(len(KNOTS)), n=2, axis=0)
-    bends = np.asarray(
+    return np.asarray(
         np.kron(np.eye(len(HORIZONS_H)), ROUGHNESS * second.T @ second), dtype=np.float64
     )
-    return bends
 
 
 def _periods(fit: Sequence[Judged], modes: int) -> tuple[Floats, Floats, Floats]:
