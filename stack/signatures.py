@@ -113,6 +113,39 @@ def calibrated(
     return done
 
 
+def figures(
+    libraries: Sequence[Library], seed: int, units: Units, tell: Callable[[str], None]
+) -> dict[str, dict[str, Any]]:
+    """Judge libraries on simulated fleets of a seed that nothing was fitted to, by family.
+
+    Precision and recall of orders (right within `calibrating.RIGHT_WITHIN_H`), hours of lead, and
+    the Brier score of probabilities at the order horizon beside that of knowing the rate alone.
+    """
+    by_family = {library.family: SignatureModel(library=library) for library in libraries}
+    return {
+        family: _figures(by_family[family], one)
+        for family, one in _weighed(libraries, seed, units, tell).items()
+    }
+
+
+def _figures(model: SignatureModel, one: Judged) -> dict[str, Any]:
+    told = calibrating.orders_judged(model, one, model.threshold)
+    brier, rate = calibrating.brier(model, one)
+    return {
+        "orders": told.orders,
+        "true_orders": told.true_orders,
+        "precision": round(told.precision.value, 3),
+        "precision_interval": [round(told.precision.low, 3), round(told.precision.high, 3)],
+        "failures": told.failures,
+        "foreseen": told.foreseen,
+        "recall": round(told.event_recall.value, 3),
+        "median_lead_h": round(told.median_lead_h, 1),
+        "wrong_components": told.wrong_components,
+        "brier": round(brier, 5),
+        "brier_of_rate": round(rate * (1.0 - rate), 5),
+    }
+
+
 def _listed(seeds: Sequence[int]) -> str:
     return " and ".join(str(seed) for seed in seeds)
 

@@ -227,6 +227,21 @@ def probabilities(model: SignatureModel, one: Judged) -> Floats:
     return np.where(one.known, told[:, :, at], np.nan)
 
 
+def brier(model: SignatureModel, one: Judged) -> tuple[float, float]:
+    """Return the Brier score at the order horizon, and how often modes failed by then."""
+    p, failed = told_and_failed(model, one)
+    return float(((p - failed) ** 2).mean()), float(failed.mean())
+
+
+def told_and_failed(model: SignatureModel, one: Judged) -> tuple[Floats, Floats]:
+    """Return probabilities at the order horizon and what came, where both are known; [n] each."""
+    p = probabilities(model, one)
+    told = one.known & (one.result.watched_h[:, None] >= ORDER_HORIZON_H)
+    told &= one.result.failed | (one.result.hours >= ORDER_HORIZON_H)
+    failed = one.result.failed & (one.result.hours <= ORDER_HORIZON_H)
+    return p[told], failed[told].astype(float)
+
+
 def orders_judged(model: SignatureModel, one: Judged, threshold: float) -> Judgement:
     """Judge the orders that a threshold opens in a history, by component."""
     p = probabilities(model, one)

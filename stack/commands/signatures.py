@@ -96,6 +96,29 @@ def calibrate(
 
 
 @group.command()
+def judge(
+    *,
+    seed: Annotated[int, typer.Option(help="of fleets that nothing was fitted to")] = 9101,
+    printers: Annotated[int, typer.Option(min=1, help="simulated printers")] = 120,
+    others: Annotated[int, typer.Option(min=1, help="units of each other family")] = 60,
+    folder: FolderOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge the libraries on simulated fleets that nothing was fitted to."""
+    from stack.signatures import Units, figures, known
+
+    units = Units(printers=printers, machines=others, excavators=others)
+    told = figures(
+        list(known(folder).values()), seed, units, lambda line: typer.echo(line, err=True)
+    )
+    if as_json:
+        typer.echo(json.dumps(told))
+        return
+    for family, one in told.items():
+        typer.echo(f"{family}: {', '.join(f'{name} {value}' for name, value in one.items())}")
+
+
+@group.command()
 def table(*, folder: FolderOption = None) -> None:
     """Print the libraries as the tables of docs/signatures.md."""
     from models.signatures.writing import document

@@ -169,7 +169,7 @@ def test_what_a_signature_says_stands_on_the_orders_page_with_its_sources(
     )
     page.goto(f"{site.url}/work-orders/1")
     table = page.locator(".evidence")
-    expect(table).to_contain_text("hot-end hold power against what is asked")
+    expect(table).to_contain_text("hot-end hold power")
     expect(table).to_contain_text("field notes: rising hold power")
     expect(table).to_contain_text("after 5 labelled failures the model, which says 34%, weighs 49%")
     expect(page.get_by_text("signature library fdm_printer:1:0123456789ab")).to_be_visible()

@@ -107,7 +107,7 @@ def signature_reasons():
 def test_what_a_signature_says_is_shown_with_its_channel_and_its_source():
     first, code = evidence.rows(signature_reasons(), {"hotend_power": "1"})
     assert first.kind == "channel"
-    assert first.subject == "hot-end hold power against what is asked"
+    assert first.subject == "hot-end hold power"
     assert first.channel == "hotend_power"
     assert (plain(first.now), plain(first.usual)) == ("1.31", "1.02")
     assert first.source == "field notes: rising hold power"

@@ -10,7 +10,7 @@ import pytest
 from models.diagnosis import ReasonKind
 from models.history import rows_of
 from models.signatures import SignatureModel, shipped
-from models.signatures.calibrating import Judged, judged, orders_judged, probabilities
+from models.signatures.calibrating import Judged, brier, judged, orders_judged, told_and_failed
 from models.signatures.recorded import as_seen
 from simulators.histories import histories
 from stack.histories import as_history, found_modes
@@ -61,11 +61,8 @@ def unseen(family: str) -> Judged:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_probabilities_are_honest_on_units_that_nothing_was_fitted_to(family: str) -> None:
-    one = unseen(family)
-    p = probabilities(SignatureModel(library=shipped()[family]), one)
-    told = one.known & (one.result.watched_h[:, None] >= 24.0)
-    told &= one.result.failed | (one.result.hours >= 24.0)
-    p, failed = p[told], (one.result.failed & (one.result.hours <= 24.0))[told]
+    model = SignatureModel(library=shipped()[family])
+    p, failed = told_and_failed(model, unseen(family))
     assert p.mean() == pytest.approx(failed.mean(), rel=0.35)
     for low, high in ((0.1, 0.4), (0.4, 0.7), (0.7, 1.0)):
         here = (p >= low) & (p < high)
@@ -75,13 +72,8 @@ def test_probabilities_are_honest_on_units_that_nothing_was_fitted_to(family: st
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_it_tells_more_than_how_often_such_parts_fail(family: str) -> None:
-    one = unseen(family)
-    p = probabilities(SignatureModel(library=shipped()[family]), one)
-    told = one.known & (one.result.failed | (one.result.hours >= 24.0))
-    told &= one.result.watched_h[:, None] >= 24.0
-    failed = (one.result.failed & (one.result.hours <= 24.0))[told].astype(float)
-    brier = float(((p[told] - failed) ** 2).mean())
-    assert brier < 0.75 * failed.mean() * (1.0 - failed.mean())
+    told, rate = brier(SignatureModel(library=shipped()[family]), unseen(family))
+    assert told < 0.75 * rate * (1.0 - rate)
 
 
 def test_orders_keep_their_precision_on_units_that_nothing_was_fitted_to() -> None:
