@@ -8,7 +8,7 @@ shown by its code and parameters rather than left out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from api import wording
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 CHANNEL: Final = "channel_deviates"
+FEATURE: Final = "feature_deviates"
 CODE: Final = "error_code"
 AGE: Final = "component_age"
+HAND_OVER: Final = "hand_over"
 _OTHERS: Final = "*"
 
 
@@ -35,6 +37,8 @@ class Row:
     """Between 0 and 1, relative to the strongest."""
     channel: str | None = None
     """The channel's own name, where it speaks of one."""
+    source: str = ""
+    """Where the signature library has it from; empty for what a model learnt."""
 
 
 def rows(reasons: Iterable[Mapping[str, Any]], units: Mapping[str, str]) -> list[Row]:
@@ -75,10 +79,15 @@ def _row(reason: dict[str, Any], units: Mapping[str, str], weight: float) -> Row
     subject, values = str(reason.get("subject", "")), _parameters(reason)
     if kind == CHANNEL:
         return _channel(subject, values, units.get(subject), weight)
+    if kind == FEATURE:
+        unit, channel = str(values.get("unit") or ""), str(values.get("channel") or "")
+        return replace(_channel(subject, values, unit, weight), channel=channel or None)
     if kind == CODE:
         return _code(subject, values, weight)
     if kind == AGE:
         return _age(subject, values, weight)
+    if kind == HAND_OVER:
+        return _hand_over(values)
     return Row(
         kind="other",
         subject=" ".join(wording.words(part) for part in (str(kind), subject) if part),
@@ -102,6 +111,7 @@ def _channel(name: str, values: dict[str, Any], unit: str | None, weight: float)
         detail=" · ".join(filter(None, told)),
         weight=weight,
         channel=name,
+        source=str(values.get("source") or ""),
     )
 
 
@@ -113,6 +123,7 @@ def _code(code: str, values: dict[str, Any], weight: float) -> Row:
         now=f"{wording.number(count)}× in 24 h" if count is not None else "",
         detail=f"last {wording.hours(ago)} before" if ago is not None else "",
         weight=weight,
+        source=str(values.get("source") or ""),
     )
 
 
@@ -125,6 +136,24 @@ def _age(component: str, values: dict[str, Any], weight: float) -> Row:
         now=wording.hours(_number(values.get("age_h"))),
         detail=told,
         weight=weight,
+    )
+
+
+def _hand_over(values: dict[str, Any]) -> Row:
+    """Say who spoke: the signature library alone, or beside a model that has few labels."""
+    labels, share = _number(values.get("labels")) or 0.0, _number(values.get("share")) or 0.0
+    learnt = _number(values.get("learnt"))
+    failures = f"{labels:.0f} labelled failure{'' if labels == 1 else 's'}"
+    if learnt is None:
+        told = f"the model abstains after {failures}"
+    else:
+        told = f"after {failures} the model, which says {wording.percent(learnt)}, weighs "
+        told += wording.percent(share)
+    return Row(
+        kind="library",
+        subject="signature library",
+        now=wording.percent(_number(values.get("signature"))),
+        detail=told,
     )
 
 

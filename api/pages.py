@@ -238,7 +238,7 @@ def order_context(
     return {
         "order": order,
         "reasons": reasons,
-        "channels": [row.channel for row in reasons if row.channel][:3],
+        "channels": list(dict.fromkeys(row.channel for row in reasons if row.channel))[:3],
         "channel_names": channel_names(channels),
         "is_over": order.state in OVER,
         "kit": desk.resolution(order.kit) if order.kit else None,

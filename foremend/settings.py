@@ -81,6 +81,9 @@ class Settings(BaseSettings):
     trust_keys: Path | None = Field(
         default=None, description="folder of Ed25519 public keys; default DATA_DIR/keys/trusted"
     )
+    signatures: Path | None = Field(
+        default=None, description="folder of signature libraries, over those that ship"
+    )
     allow_private_destinations: bool = Field(
         default=False, description="webhooks may go to loopback and private addresses"
     )

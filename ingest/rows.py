@@ -53,6 +53,7 @@ def birth_payload(
         "name": address.device,
         "timeline": birth.timeline,
         "family": birth.family,
+        "model": birth.model,
         "booted_ms": birth.boot_ms,
         "channels": msgspec.to_builtins(birth.channels),
         "components": msgspec.to_builtins(birth.components),

@@ -30,16 +30,21 @@ class ReasonKind(Enum):
     """What a reason speaks of."""
 
     CHANNEL = "channel_deviates"
+    FEATURE = "feature_deviates"
     CODE = "error_code"
     AGE = "component_age"
+    HAND_OVER = "hand_over"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """One reason. `subject` is a channel, an error code or a component; `weight` ranks.
+    """One reason. `subject` is a channel, a feature, an error code or a component; `weight` ranks.
 
-    Parameters of CHANNEL: level, now, usual (the channel's unit), sigmas, change_percent; of CODE:
-    count_day, hours_ago; of AGE: age_h, percentile (share of known failures at a lower age, in %).
+    Parameters of CHANNEL: level, now, usual (the channel's unit), sigmas, change_percent; of
+    FEATURE likewise, with channel (the one to look at) and unit; of CODE: count_day, hours_ago; of
+    AGE: age_h, percentile (share of known failures at a lower age, in %); of HAND_OVER (a signature
+    library and a learnt model spoke together): labels, share (of the learnt model), signature,
+    learnt (each one's probability) and library. Reasons of a library also tell their source.
     A parameter that is not known is left out.
     """
 

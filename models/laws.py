@@ -20,6 +20,8 @@ from foremend.errors import ForemendError
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.float32]
 Predict = Callable[[Rows], npt.NDArray[np.generic]]
+Look = Callable[[tuple[str, ...], Floats], npt.NDArray[np.generic]]
+"""What a model makes of frames [n, c] whose columns are these channels."""
 
 
 class LawBroken(ForemendError):
@@ -178,6 +180,15 @@ def missing_columns_survive(predict: Predict, rows: Rows) -> None:
         gone[:, column] = np.nan
         if not np.isfinite(np.asarray(predict(gone), np.float64)).all():
             raise LawBroken(f"without column {column} there is no prediction")
+
+
+def new_channels_change_nothing(look: Look, channels: Sequence[str], values: Floats) -> None:
+    """Channels are known by name: others beside them, in another order, change no prediction."""
+    told = look(tuple(channels), values)
+    extra = np.linspace(-1e6, 1e6, len(values))[:, None]
+    more = np.hstack([extra, values[:, ::-1]])
+    names = ("never_heard_of", *reversed(tuple(channels)))
+    _same("an unknown channel changes a prediction", told, look(names, more))
 
 
 PREDICT_LAWS: Final = (predict_is_pure, rows_are_independent, missing_columns_survive)

@@ -55,6 +55,13 @@ def as_history(simulated: Simulated) -> History:
     )
 
 
+def found_modes(simulated: Simulated) -> tuple[str, ...]:
+    """Name the failure mode of each finding of `as_history`, in its order."""
+    places, spec = {name: i for i, name in enumerate(simulated.names)}, _spec(simulated)
+    seen = [(_found(t, places, spec), t.failure_mode) for t in simulated.truth if _looked_at(t)]
+    return tuple(mode for _, mode in sorted(seen))
+
+
 def is_error(event: SimEvent) -> bool:
     """Tell whether an event is an error code, as scoring understands it."""
     return event.severity is not Severity.INFO and event.code != PART_REPLACED
@@ -75,10 +82,8 @@ def _spec(simulated: Simulated) -> FeatureSpec:
 def _findings(simulated: Simulated, spec: FeatureSpec) -> Findings:
     places = {name: i for i, name in enumerate(simulated.names)}
     seen = sorted(_found(t, places, spec) for t in simulated.truth if _looked_at(t))
-    device, what, ts_ms, condition = (
-        np.array(column, dtype=np.int64)
-        for column in zip(*((d, w, t, c) for t, d, w, c in seen), strict=True)
-    )
+    rows = np.array([(d, w, t, c) for t, d, w, c in seen], dtype=np.int64).reshape(-1, 4)
+    device, what, ts_ms, condition = rows.T
     return Findings(device=device, ts_ms=ts_ms, what=what, condition=condition, known_ms=ts_ms)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from models.bench.speed import RUNNING, STEP_MS, WARM
 from models.failure import FailureModel
+from models.priors import PriorSet
 from models.scoring.engine import Engine
 from models.scoring.entries import Introduction
 from models.scoring.store import batch_of, grouped

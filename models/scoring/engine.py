@@ -13,21 +13,23 @@ import msgspec
 import numpy as np
 
 from foremend.values import PART_REPLACED
-from models.features.state import SnapshotMismatch
+from models.scoring.coldstart import ColdStart
+from models.scoring.counsel import Counsel, CounselState, needs_library
 from models.scoring.entries import Adoption, Batch, FrameRows, Introduction, Outputs
 from models.scoring.lane import Lane, LaneState
-from models.scoring.prognosis import Prognosis, PrognosisState
+from models.scoring.prognosis import Prognosis
 from models.scoring.roll import Roll
 from models.scoring.turns import chosen_rows, turns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from models.failure import FailureModel
     from models.priors import PriorSet
     from models.scoring.entries import Entry, EventRow
+    from models.signatures import SignatureModel
 
     Ints = NDArray[np.int64]
 
@@ -51,7 +53,7 @@ class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
 
     introduction: dict[str, Any]
     lane: LaneState
-    prognosis: PrognosisState | None
+    prognosis: CounselState | None
     version: str | None
 
 
@@ -60,7 +62,7 @@ class _Device:
     partition: int
     introduction: dict[str, Any]
     lane: Lane
-    prognosis: Prognosis | None = None
+    prognosis: Counsel | None = None
 
 
 @dataclass(slots=True)
@@ -68,8 +70,10 @@ class Engine:
     """Scores every device of the partitions whose entries it is given."""
 
     models: Models
+    libraries: Mapping[str, SignatureModel] = field(default_factory=dict)
+    """Per family, what is known of failures before any label exists."""
     _lanes: dict[str, Lane] = field(default_factory=dict)
-    _prognoses: dict[str, Prognosis] = field(default_factory=dict)
+    _counsels: dict[tuple[str | None, str], Counsel | None] = field(default_factory=dict)
     _devices: dict[int, _Device] = field(default_factory=dict)
     _schemas: Roll = field(default_factory=Roll)
     """Per device, the list of channels that its present birth told."""
@@ -155,7 +159,7 @@ class Engine:
         lane.adopt(name, self._priors_of(device))
         self._follow(name, device)
         if device.prognosis is not None:
-            device.prognosis.installed(name, told["components"])
+            device.prognosis.installed(name, told)
 
     def _adopt(self, entry: Adoption) -> None:
         known = {"model": self._versions, "prior": self._priors}.get(entry.kind)
@@ -173,18 +177,18 @@ class Engine:
 
     def _follow(self, name: int, device: _Device) -> None:
         """Move a device to the version in force; it takes along what the new layout can read."""
-        version = self._versions.get((device.partition, device.introduction["family"]))
-        last = device.prognosis
-        if version == (None if last is None else last.version):
+        family = device.introduction["family"]
+        version = self._versions.get((device.partition, family))
+        last, device.prognosis = device.prognosis, self._counsel(version, family)
+        if device.prognosis is last:
             return
         before = None if last is None else last.snapshot(name)
         if last is not None:
             last.vacate(name)
-        device.prognosis = None if version is None else self._prognosis(version)
         if device.prognosis is not None:
-            device.prognosis.seat(name)
-            device.prognosis.installed(name, device.introduction["components"])
-            _carry_over(device.prognosis, name, before)
+            device.prognosis.seat(name, device.introduction)
+            if before is not None:
+                device.prognosis.carry_over(name, before)
 
     def _lane(self, channels: list[dict[str, Any]]) -> Lane:
         key = msgspec.json.encode(channels).decode()
@@ -192,10 +196,20 @@ class Engine:
             self._lanes[key] = Lane.of_channels(channels)
         return self._lanes[key]
 
-    def _prognosis(self, version: str) -> Prognosis:
-        if version not in self._prognoses:
-            self._prognoses[version] = Prognosis(version, self.models.failure_model(version))
-        return self._prognoses[version]
+    def _counsel(self, version: str | None, family: str) -> Counsel | None:
+        """Give those who have a say in devices of a family under a version; None if nobody has."""
+        key = (version, family)
+        if key not in self._counsels:
+            learnt = None
+            if version is not None:
+                learnt = Prognosis(version, self.models.failure_model(version))
+            library = self.libraries.get(family)
+            if library is not None and learnt is not None:
+                library = library if needs_library(learnt, library.spec.components) else None
+            cold = None if library is None else ColdStart(library)
+            heard = learnt is not None or cold is not None
+            self._counsels[key] = Counsel(learnt, cold) if heard else None
+        return self._counsels[key]
 
     def _score(self, batches: Sequence[Batch], out: Outputs) -> None:
         """Score a run of batches: frames of all devices together, up to each device's next event.
@@ -239,15 +253,6 @@ class Engine:
 def _of_partition(kept: dict[tuple[int, str], str], partition: int) -> bytes:
     mine = {cohort: version for (p, cohort), version in kept.items() if p == partition}
     return msgspec.msgpack.encode(mine, order="sorted")
-
-
-def _carry_over(prognosis: Prognosis, name: int, before: PrognosisState | None) -> None:
-    if before is None:
-        return
-    try:
-        prognosis.restore(name, before)
-    except SnapshotMismatch:
-        return  # Another layout: this device's features are learnt anew under the new version.
 
 
 def _latest(before: dict[str, Any], told: dict[str, Any]) -> list[dict[str, Any]]:

@@ -220,9 +220,7 @@ class Lane:
         changed = order[(before & ~now) | scores.alarm[order]].tolist()
         last = np.append(first[1:], True)
         self._anomalous[sorted_slots[last]] = now[last]
-        return [
-            (i, 1, self._change(int(rows.device[i]), i, rows, values, scores)) for i in changed
-        ]
+        return [(i, 1, self._change(int(rows.device[i]), i, rows, values, scores)) for i in changed]
 
     def _change(
         self,

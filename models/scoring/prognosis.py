@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 import numpy as np
@@ -15,11 +16,12 @@ from models.features import FeatureState
 from models.scoring.entries import Hazard, Prediction
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from numpy.typing import NDArray
 
+    from models.diagnosis import Reason
     from models.failure import FailureModel, Forecast
     from models.features import Rows
     from models.scoring.entries import EventRow, FrameRows, Outputs
@@ -35,6 +37,25 @@ class PrognosisState(msgspec.Struct, frozen=True, kw_only=True):
     features: bytes
     above: tuple[int, ...]
     """Components whose last evaluation stood above the threshold."""
+    modes: tuple[str, ...] = ()
+    """What each of them was said to fail of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opinion:
+    """What is thought of one component at one instant; `mode` names what a prediction tells of."""
+
+    hazard: Hazard
+    mode: str
+    threshold: float
+    reasons: Callable[[], tuple[Reason, ...]]
+
+
+class Second(Protocol):
+    """Somebody whose opinion is weighed as well."""
+
+    def joined(self, opinion: Opinion, labels: int) -> Opinion:
+        """Give the common opinion; `labels` are the failures that this model learnt from."""
 
 
 @dataclass(slots=True, eq=False)
@@ -43,10 +64,11 @@ class Prognosis:
 
     version: str
     model: FailureModel
+    second: Second | None = None
     _features: FeatureState = field(init=False)
     _places: dict[int, int] = field(default_factory=dict)
     _devices: list[int] = field(default_factory=list)
-    _above: dict[int, set[int]] = field(default_factory=dict)
+    _above: dict[int, dict[int, str]] = field(default_factory=dict)
     _columns: dict[tuple[str, ...], Ints] = field(default_factory=dict)
     _codes: dict[str, int] = field(init=False)
     _blank: bytes = field(init=False)
@@ -61,7 +83,7 @@ class Prognosis:
         if device not in self._places:
             self._places[device] = len(self._devices)
             self._devices.append(device)
-            self._above[device] = set()
+            self._above[device] = {}
             if len(self._devices) > self._features.devices:
                 self._features.grow(max(16, 2 * self._features.devices))
         return self._places[device]
@@ -102,9 +124,11 @@ class Prognosis:
 
     def snapshot(self, device: int) -> PrognosisState:
         """Give everything that this device's later predictions depend on."""
+        standing = sorted(self._above[device].items())
         return PrognosisState(
             features=self._features.snapshot(self.seat(device)),
-            above=tuple(sorted(self._above[device])),
+            above=tuple(k for k, _ in standing),
+            modes=tuple(mode for _, mode in standing),
         )
 
     def restore(self, device: int, state: PrognosisState) -> None:
@@ -114,7 +138,7 @@ class Prognosis:
             SnapshotMismatch: it was taken under a model with another layout of features.
         """
         self._features.restore(self.seat(device), state.features)
-        self._above[device] = set(state.above)
+        self._above[device] = dict(zip(state.above, state.modes, strict=True))
 
     def _by_spec(
         self, channels: tuple[str, ...], values: NDArray[np.float64]
@@ -133,14 +157,21 @@ class Prognosis:
             return
         forecast = self.model.predict(due.values)
         probability = self.model.at_order_horizon(forecast)
-        above = self.model.alarms(forecast)
         bands = time_to_failure(forecast.cumulative, self.model.horizons_h)
         for i in range(len(due)):
             device = self._devices[int(due.device[i])]
             for k in range(len(self.model.spec.components)):
                 hazard = self._hazard(device, int(due.ts_ms[i]), i, k, probability, forecast, bands)
-                out.hazards.append(hazard)
-                self._tell(hazard, k, bool(above[i, k]), due.values[i], out)
+                opinion = Opinion(
+                    hazard=hazard,
+                    mode=hazard.failure_mode,
+                    threshold=self.model.thresholds[k],
+                    reasons=partial(diagnosis.reasons, self.model, due.values[i], component=k),
+                )
+                if self.second is not None:
+                    opinion = self.second.joined(opinion, int(self.model.signatures.failures[k]))
+                out.hazards.append(opinion.hazard)
+                self._tell(opinion, k, out)
 
     def _hazard(
         self,
@@ -167,19 +198,23 @@ class Prognosis:
             abstained=None if why is Abstention.NONE else why.name.lower(),
         )
 
-    def _tell(
-        self, hazard: Hazard, k: int, above: bool, values: NDArray[np.float32], out: Outputs
-    ) -> None:
-        was_above = self._above[hazard.device]
-        if not above and k not in was_above:
+    def _tell(self, opinion: Opinion, k: int, out: Outputs) -> None:
+        """Tell a component that stands above its threshold, and the first time it no longer does.
+
+        The mode is the one named when it rose: what was opened under one name ends under it.
+        """
+        hazard = opinion.hazard
+        above, standing = hazard.probability >= opinion.threshold, self._above[hazard.device]
+        if not above and k not in standing:
             return
-        was_above.add(k) if above else was_above.discard(k)
-        reasons = diagnosis.reasons(self.model, values, component=k) if above else ()
+        mode = standing.pop(k, opinion.mode)
+        if above:
+            standing[k] = mode
         out.predictions.append(
             Prediction(
-                hazard=hazard,
+                hazard=replace(hazard, failure_mode=mode),
                 above=above,
-                threshold=self.model.thresholds[k],
-                reasons=tuple(msgspec.to_builtins(reason) for reason in reasons),
+                threshold=opinion.threshold,
+                reasons=tuple(msgspec.to_builtins(r) for r in (opinion.reasons() if above else ())),
             )
         )

@@ -15,10 +15,13 @@ from foremend.log import get_logger
 from models.scoring import metrics
 from models.scoring.engine import Engine
 from models.scoring.store import ScoringStore
+from models.signatures import SignatureModel, shipped
+from models.signatures.reading import libraries_in
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from foremend.settings import Settings
     from models.scoring.engine import Models
@@ -60,7 +63,7 @@ class Follower:
             self._restore()
         except (ForemendError, msgspec.DecodeError) as error:
             _log.warning("replaying the whole log", error=str(error))
-            self.engine = Engine(self.engine.models)
+            self.engine = Engine(self.engine.models, self.engine.libraries)
             self._at = dict.fromkeys(cursors.snapshot, 0)
         self._saved_at = self.clock()
         replayed = 0
@@ -106,15 +109,30 @@ class Follower:
         return stretch if stretch.ends else None
 
 
-def follow(store: ScoringStore, models: Models, stop: threading.Event) -> None:
-    """Serve one consumer until `stop`.
+def libraries(folder: Path | None) -> dict[str, SignatureModel]:
+    """Give the signature libraries by family: those that ship, and over them a folder's.
+
+    Raises:
+        InputError: a file of the folder is no library.
+    """
+    own = libraries_in(folder) if folder is not None else {}
+    return {f: SignatureModel(library=library) for f, library in {**shipped(), **own}.items()}
+
+
+def follow(
+    store: ScoringStore,
+    models: Models,
+    stop: threading.Event,
+    signatures: Mapping[str, SignatureModel] | None = None,
+) -> None:
+    """Serve one consumer until `stop`; `signatures` speak where no model of a family does.
 
     Raises:
         AlreadyScored: another process serves the same consumer.
     """
     if not store.claim():
         raise AlreadyScored
-    follower = Follower(store, Engine(models))
+    follower = Follower(store, Engine(models, signatures or {}))
     replayed = follower.catch_up()
     _log.info("following the input log", replayed=replayed, devices=len(follower.engine.devices))
     ready.announce()
@@ -135,4 +153,4 @@ def run(settings: Settings, models: Models, stop: threading.Event) -> None:
     if not url:
         raise ConfigurationError("scoring needs FOREMEND_DATABASE_URL")
     with connect(url, name="scoring") as connection:
-        follow(ScoringStore(connection), models, stop)
+        follow(ScoringStore(connection), models, stop, libraries(settings.signatures))

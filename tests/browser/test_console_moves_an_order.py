@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from typing import TYPE_CHECKING, Any
@@ -126,3 +127,50 @@ def test_a_page_is_no_wider_than_a_phone(page: Page, site: Site) -> None:
         expect(page.locator("main")).to_be_visible()
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= 390, path
+
+
+SIGNATURE = [
+    {
+        "kind": "feature_deviates",
+        "subject": "hold_power",
+        "weight": 7.9,
+        "parameters": {
+            "channel": "hotend_power", "unit": "1", "level": "short", "now": 1.31, "usual": 1.02,
+            "sigmas": 8.2, "change_percent": 28.4, "source": "field notes: rising hold power",
+        },
+    },
+    {
+        "kind": "error_code",
+        "subject": "heating_slow",
+        "weight": 3.0,
+        "parameters": {
+            "count_day": 2.0, "hours_ago": 3.5,
+            "source": "Klipper verify_heater, Marlin watch period (2 degC in 20 s)",
+        },
+    },
+    {
+        "kind": "hand_over",
+        "subject": "signatures:fdm_printer:1:0123456789ab",
+        "weight": 0.0,
+        "parameters": {
+            "labels": 5.0, "share": 0.487, "signature": 0.81, "learnt": 0.34,
+            "library": "signatures:fdm_printer:1:0123456789ab",
+        },
+    },
+]  # fmt: skip
+
+
+def test_what_a_signature_says_stands_on_the_orders_page_with_its_sources(
+    page: Page, site: Site
+) -> None:
+    site.execute(
+        "UPDATE work_order SET model_version = 'signatures:fdm_printer:1:0123456789ab',"
+        f" evidence = '{json.dumps(SIGNATURE)}' WHERE number = 1"
+    )
+    page.goto(f"{site.url}/work-orders/1")
+    table = page.locator(".evidence")
+    expect(table).to_contain_text("hot-end hold power")
+    expect(table).to_contain_text("field notes: rising hold power")
+    expect(table).to_contain_text("after 5 labelled failures the model, which says 34%, weighs 49%")
+    expect(page.get_by_text("signature library fdm_printer:1:0123456789ab")).to_be_visible()
+    expect(page.locator("[data-charts]")).to_have_attribute("data-channels", "hotend_power")

@@ -5,6 +5,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +21,8 @@ from api.news import BACK, RESYNC, Mark, News
 from api.roles import Role
 from api.summary import StoryEvent
 from field_service.orders import FOR_PEOPLE
+from models.features.spec import LEVELS
+from models.signatures import SignatureModel, shipped
 
 NOW = datetime(2026, 1, 9, tzinfo=UTC)
 HOUR_MS = 3_600_000
@@ -83,6 +87,42 @@ def test_a_channel_is_told_against_its_own_usual_value():
     assert plain(code.detail) == "last 1.6 h before"
     assert age.detail == "older than 71% of known failures"
     assert evidence.headline(reasons) == "hot-end fan speed −32%"
+
+
+def signature_reasons():
+    model = SignatureModel(library=shipped()["fdm_printer"])
+    mode = model.modes.index(("hotend_heater", "heater_degradation"))
+    row = np.full(model.spec.width, np.nan, np.float32)
+    at = model.spec.channels.index("hold_power")
+    for part, value in (("level", 1.31), ("centre", 1.02), ("scale", 0.03), ("count", 80.0)):
+        row[model.spec.parts[part].start + at] = value
+    short = model.spec.parts["level"].start + LEVELS.index("short") * len(model.spec.channels) + at
+    row[short] = 1.31
+    code = model.spec.codes.index("heating_slow")
+    row[model.spec.parts["count_day"].start + code] = 2.0
+    row[model.spec.parts["hours_since"].start + code] = 3.5
+    return [msgspec.to_builtins(r) for r in model.reasons(row, mode=mode)]
+
+
+def test_what_a_signature_says_is_shown_with_its_channel_and_its_source():
+    first, code = evidence.rows(signature_reasons(), {"hotend_power": "1"})
+    assert first.kind == "channel"
+    assert first.subject == "hot-end hold power"
+    assert first.channel == "hotend_power"
+    assert (plain(first.now), plain(first.usual)) == ("1.31", "1.02")
+    assert first.source == "field notes: rising hold power"
+    assert (code.subject, plain(code.now)) == ("heating_slow", "2× in 24 h")
+    assert "Klipper" in code.source
+
+
+def test_who_spoke_with_what_weight_is_shown():
+    told = {"labels": 5.0, "share": 0.49, "signature": 0.81, "learnt": 0.34, "library": "x"}
+    (row,) = evidence.rows([{"kind": "hand_over", "subject": "x", "parameters": told}], {})
+    assert (row.kind, row.now) == ("library", "81%")
+    assert row.detail == "after 5 labelled failures the model, which says 34%, weighs 49%"
+    alone = {k: v for k, v in told.items() if k != "learnt"} | {"labels": 1.0}
+    (row,) = evidence.rows([{"kind": "hand_over", "subject": "x", "parameters": alone}], {})
+    assert row.detail == "the model abstains after 1 labelled failure"
 
 
 def test_a_reason_of_an_unknown_kind_is_shown_and_not_left_out():

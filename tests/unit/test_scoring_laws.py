@@ -212,7 +212,8 @@ def test_a_version_without_a_common_layout_begins_with_the_ages_of_replaced_part
     engine.take([Introduction(partition=1, payload=birth(1, 1, boot=2))])
     prognosis = engine._devices[1].prognosis
     assert prognosis is not None
-    fitted = prognosis._features._records["installed"][0]
+    assert prognosis.learnt is not None
+    fitted = prognosis.learnt._features._records["installed"][0]
     assert fitted.tolist() == [replaced, START - 90 * HOUR]
 
 
