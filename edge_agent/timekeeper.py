@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from edge_agent.outbox.heldtime import MachineStart, MachineTime
 from edge_agent.source import Happening
 from edge_agent.timebase import SystemTrust, Timebase, ToldTrust, boot_ms, machine
+from foremend.values import CLOCK_STEP
 
 if TYPE_CHECKING:
     from edge_agent.timebase import ClockTrust, Step
     from foremend.clock import Millis, NowMs
-
-CLOCK_STEP: Final = "clock_step"
-"""Code of the event that says how far the wall clock was set."""
 
 
 class Timekeeper:

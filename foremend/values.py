@@ -111,3 +111,20 @@ PART_REPLACED: Final = "part_replaced"
 """Event code: the component it names was replaced at its instant."""
 GAP: Final = "gap"
 """Event code: readings were lost on purpose; the details name the ranges."""
+SOURCE_LOST: Final = "source_lost"
+"""Event code: the agent cannot read its device; details name the reason."""
+SOURCE_BACK: Final = "source_back"
+"""Event code: it can again."""
+CLOCK_STEP: Final = "clock_step"
+"""Event code: the agent's wall clock was set."""
+NO_FAULTS: Final = frozenset({PART_REPLACED, GAP, SOURCE_LOST, SOURCE_BACK, CLOCK_STEP})
+"""Event codes that tell no fault of the device, however grave: how readings came, what was done."""
+
+
+def tells_fault(code: str, severity: str) -> bool:
+    """Whether an event is a device's own error code, from which failures may be foreseen.
+
+    >>> tells_fault("E17", "error"), tells_fault(GAP, "warning")
+    (True, False)
+    """
+    return severity != Severity.INFO.value and code not in NO_FAULTS

@@ -9,7 +9,7 @@ import numpy as np
 
 from foremend.db import Queries
 from foremend.errors import NotFound
-from foremend.values import PART_REPLACED
+from foremend.values import NO_FAULTS, PART_REPLACED
 from models.features import FeatureSpec
 
 if TYPE_CHECKING:
@@ -125,4 +125,5 @@ def terms(window: Window, devices: Sequence[int]) -> dict[str, Any]:
         "until": window.until,
         "wall": window.until if window.live else None,
         "part_replaced": PART_REPLACED,
+        "no_faults": sorted(NO_FAULTS),
     }

@@ -20,7 +20,7 @@ SELECT DISTINCT instance FROM component WHERE device_id = ANY (%(devices)s) ORDE
 -- The commonest error codes; what is beyond them is counted together.
 -- name: codes
 SELECT code FROM event
-WHERE device_id = ANY (%(devices)s) AND severity <> 'info' AND code <> %(part_replaced)s
+WHERE device_id = ANY (%(devices)s) AND severity <> 'info' AND code <> ALL (%(no_faults)s)
   AND ts > %(since)s AND ts <= %(until)s AND (%(wall)s::timestamptz IS NULL OR known_at <= %(wall)s)
 GROUP BY code ORDER BY count(*) DESC, code LIMIT %(most)s
 
@@ -47,7 +47,7 @@ SELECT * FROM (
 -- name: events
 SELECT device_id, (extract(epoch FROM ts) * 1000)::int8, code, component
 FROM event
-WHERE device_id = ANY (%(devices)s) AND (severity <> 'info' OR code = %(part_replaced)s)
+WHERE device_id = ANY (%(devices)s) AND ((severity <> 'info' AND code <> ALL (%(no_faults)s)) OR code = %(part_replaced)s)
   AND ts > %(since)s AND ts <= %(until)s AND (%(wall)s::timestamptz IS NULL OR known_at <= %(wall)s)
 ORDER BY ts, device_id, boot_id, seq
 

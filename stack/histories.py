@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from foremend.values import PART_REPLACED, Severity
+from foremend.values import PART_REPLACED, tells_fault
 from models.features import FeatureSpec
 from models.history import Findings, Found, Frames, History, Marks
 
@@ -64,7 +64,7 @@ def found_modes(simulated: Simulated) -> tuple[str, ...]:
 
 def is_error(event: SimEvent) -> bool:
     """Tell whether an event is an error code, as scoring understands it."""
-    return event.severity is not Severity.INFO and event.code != PART_REPLACED
+    return tells_fault(event.code, event.severity.value)
 
 
 def _spec(simulated: Simulated) -> FeatureSpec:

@@ -21,7 +21,7 @@ from edge_agent.source import Description, Frame, Happening
 from edge_agent.tasks import end
 from foremend import wire  # noqa: TC001 - msgspec reads the annotations at run time
 from foremend.errors import Unavailable
-from foremend.values import Phase
+from foremend.values import SOURCE_BACK, SOURCE_LOST, Phase
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -35,10 +35,6 @@ if TYPE_CHECKING:
     from foremend.wire import Details
 
 LOG: Final = logging.getLogger(__name__)
-LOST: Final = "source_lost"
-"""Event code: the device cannot be read; details name the reason."""
-BACK: Final = "source_back"
-"""Event code: it can be read again."""
 KEEP_EVERY_S: Final = 30.0
 """Between two writings of the odometers: so much use a crash may forget."""
 MOST_HAPPENINGS: Final = 1000
@@ -210,7 +206,7 @@ class LiveSource:
         if self._away:
             self._away = False
             LOG.info("the device can be read again")
-            self._happened.append(Happening(ts_ms=self._site.now_ms(), code=BACK))
+            self._happened.append(Happening(ts_ms=self._site.now_ms(), code=SOURCE_BACK))
 
     def _lose(self, reason: str) -> None:
         self._present.lost()
@@ -219,7 +215,7 @@ class LiveSource:
             LOG.warning("the device cannot be read", extra={"reason": reason})
             told = Happening(
                 ts_ms=self._site.now_ms(),
-                code=LOST,
+                code=SOURCE_LOST,
                 severity="warning",
                 details={"reason": reason[:256]},
             )

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Final
 from msgspec import Meta
 
 from edge_agent import policy
-from edge_agent.live.source import BACK, LOST, Seconds
+from edge_agent.live.source import Seconds  # noqa: TC001 - msgspec reads the annotations
 from edge_agent.source import Frame, Happening
 from edge_agent.sources.kinds import SourceKind
 from edge_agent.sources.lines import MAX_LINE, DeviceConfig, parse_line
 from foremend.errors import InputError
-from foremend.values import Quality
+from foremend.values import SOURCE_BACK, SOURCE_LOST, Quality
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -130,7 +130,7 @@ class ProgramSource:
         if not self._away:
             return [item]
         self._away = False
-        return [Happening(ts_ms=self._site.now_ms(), code=BACK), item]
+        return [Happening(ts_ms=self._site.now_ms(), code=SOURCE_BACK), item]
 
     def _lost(self, reason: str) -> list[Item]:
         if self._away:
@@ -140,7 +140,7 @@ class ProgramSource:
         now_ms = self._site.now_ms()
         width = len(self._description.channels)
         told = Happening(
-            ts_ms=now_ms, code=LOST, severity="warning", details={"reason": reason[:256]}
+            ts_ms=now_ms, code=SOURCE_LOST, severity="warning", details={"reason": reason[:256]}
         )
         stale = Frame(
             ts_ms=max(now_ms, self._last_ms + 1),

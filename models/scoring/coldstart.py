@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from foremend.values import PART_REPLACED, Phase, Severity
+from foremend.values import PART_REPLACED, Phase, tells_fault
 from models.failure import Abstention, time_to_failure
 from models.features import FeatureState
 from models.features.state import SnapshotMismatch
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 _DOWN: Final = frozenset({Phase.ERROR.value, Phase.STOPPED.value})
 """Phases in which nothing is foretold: what a device showed before it stood still is stale."""
-_NOT_ERRORS: Final = frozenset({Severity.INFO.value})
 
 
 class ColdState(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,7 +144,7 @@ class ColdStart:
                 which = spec.components.index(event.component)
                 due = self._features.observe_replacements([place], [event.ts_ms], [which])
                 return self._words(due, self._before.phase[due.device])
-        elif event.severity not in _NOT_ERRORS:
+        elif tells_fault(event.code, event.severity):
             code = self._codes.get(event.code, len(self._codes))
             due = self._features.observe_events([place], [event.ts_ms], [code])
             return self._words(due, self._before.phase[due.device])

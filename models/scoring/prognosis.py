@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 import numpy as np
 
-from foremend.values import PART_REPLACED, Severity
+from foremend.values import PART_REPLACED, tells_fault
 from models import diagnosis
 from models.failure import Abstention, time_to_failure
 from models.features import FeatureState
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from models.scoring.entries import EventRow, FrameRows, Outputs
 
     Ints = NDArray[np.int64]
-
-_NOT_ERRORS: Final = frozenset({Severity.INFO.value})
 
 
 class PrognosisState(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,7 +111,7 @@ class Prognosis:
                 which = spec.components.index(event.component)
                 due = self._features.observe_replacements([place], [event.ts_ms], [which])
                 self._evaluate(due, out)
-        elif event.severity not in _NOT_ERRORS:
+        elif tells_fault(event.code, event.severity):
             code = self._codes.get(event.code, len(self._codes))
             self._evaluate(self._features.observe_events([place], [event.ts_ms], [code]), out)
 

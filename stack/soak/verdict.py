@@ -7,7 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from edge_agent.live.source import BACK, LOST
+from foremend.values import SOURCE_BACK as BACK
+from foremend.values import SOURCE_LOST as LOST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_agent.downlink.kinds import CommandFailed
-from edge_agent.live.source import LOST
 from edge_agent.site import Site
 from edge_agent.source import Frame, Happening
 from edge_agent.sources.marlin import KIND, MarlinConfig
 from foremend.errors import Unavailable
+from foremend.values import SOURCE_LOST as LOST
 from foremend.values import Phase
 from stack.drill.parts import wait
 from tests.peers import marlin, octoprint

@@ -10,10 +10,10 @@ import pytest
 
 from edge_agent import bench
 from edge_agent.config import BrokerConfig
-from edge_agent.live.source import LOST
 from edge_agent.site import Site
 from edge_agent.source import Frame, Happening
 from edge_agent.sources.octoprint import KIND, VERSION, OctoPrintConfig
+from foremend.values import SOURCE_LOST as LOST
 from foremend.values import Phase
 from tests.peers import octoprint
 from tests.peers.stage import Absent

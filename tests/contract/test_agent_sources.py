@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_agent.live.source import BACK, LOST
 from edge_agent.source import Frame, Happening
 from foremend import wire
+from foremend.values import SOURCE_BACK as BACK
+from foremend.values import SOURCE_LOST as LOST
 from foremend.values import Quality
 from tests.peers.stage import Absent, stages
 

@@ -15,7 +15,7 @@ from edge_agent.live.present import Present
 from edge_agent.live.words import Told
 from edge_agent.phases import phase_function
 from foremend.errors import ConfigurationError
-from foremend.values import Phase, Quality
+from foremend.values import Phase, Quality, tells_fault
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -187,3 +187,18 @@ def test_a_device_may_have_channels_more_and_fewer_than_its_model() -> None:
     assert [c.name for c in fitted.channels] == ["temp", "extra"]
     with pytest.raises(ConfigurationError, match="no channel slwo"):
         mapping.fitted(more=(), without=("slwo",), model=None)
+
+
+@pytest.mark.parametrize(
+    ("code", "severity", "tells"),
+    [
+        ("heater_not_heating", "error", True),
+        ("E17", "warning", True),
+        ("job_started", "info", False),
+        ("source_lost", "warning", False),
+        ("gap", "warning", False),
+        ("part_replaced", "warning", False),
+    ],
+)
+def test_a_cable_that_is_pulled_is_no_fault_of_the_device(code, severity, tells) -> None:
+    assert tells_fault(code, severity) is tells

@@ -8,10 +8,11 @@ import sys
 from random import Random
 from typing import TYPE_CHECKING
 
-from edge_agent.live.source import BACK, LOST
 from edge_agent.site import Site
 from edge_agent.source import Frame, Happening
 from edge_agent.sources.program import ProgramConfig, ProgramSource
+from foremend.values import SOURCE_BACK as BACK
+from foremend.values import SOURCE_LOST as LOST
 from foremend.values import Quality
 from foremend.wire import Channel
 

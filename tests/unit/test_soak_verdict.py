@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from edge_agent.live.source import BACK, LOST
+from foremend.values import SOURCE_BACK as BACK
+from foremend.values import SOURCE_LOST as LOST
 from stack.commands.drill import for_people, in_json
 from stack.soak.report import Report, wrong_with
 from stack.soak.run import gcode
