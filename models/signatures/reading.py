@@ -127,7 +127,7 @@ def _line_of(error: tomllib.TOMLDecodeError) -> int | None:
 
 
 def libraries_in(folder: Path) -> dict[str, Library]:
-    """Read every library of a folder, by family.
+    """Read every library of a folder, by family; a folder that is not there holds none.
 
     Raises:
         InputError: one of its files is no library.

@@ -208,8 +208,10 @@ def run(*words: str) -> Any:
 
 
 def test_the_command_lists_what_is_in_force(written: Any) -> None:
-    folder = written(GOOD).parent
-    lines = run("list", "--folder", str(folder)).stdout.splitlines()
+    own = written(GOOD)
+    (own.parent / "signatures").mkdir()
+    own.rename(own.parent / "signatures" / own.name)
+    lines = run("list", "--data-dir", str(own.parent)).stdout.splitlines()
     assert len(lines) == 4
     assert any("kettle:3" in line and "opens no order" in line for line in lines)
 
