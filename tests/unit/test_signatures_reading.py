@@ -170,6 +170,7 @@ def test_one_mode_may_not_stand_twice(written: Any) -> None:
 def test_no_line_makes_the_reader_break(line: str, text: str) -> None:
     broken = GOOD.replace(line, text, 1)
     from models.signatures import reading  # noqa: PLC0415 - its inner function alone is asked
+    from models.signatures.fields import Table  # noqa: PLC0415
     from models.signatures.locating import Lines  # noqa: PLC0415
 
     try:
@@ -178,7 +179,7 @@ def test_no_line_makes_the_reader_break(line: str, text: str) -> None:
         return
     refusals: list[InputError] = []
     try:
-        reading._library(reading._Table("kettle.toml", Lines(broken.splitlines()), (), rows))
+        reading._library(Table("kettle.toml", Lines(broken.splitlines()), (), rows))
     except InputError as error:
         refusals.append(error)
     assert all(error.field for error in refusals)
