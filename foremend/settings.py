@@ -81,9 +81,6 @@ class Settings(BaseSettings):
     trust_keys: Path | None = Field(
         default=None, description="folder of Ed25519 public keys; default DATA_DIR/keys/trusted"
     )
-    signatures: Path | None = Field(
-        default=None, description="folder of signature libraries, over those that ship"
-    )
     allow_private_destinations: bool = Field(
         default=False, description="webhooks may go to loopback and private addresses"
     )
@@ -106,6 +103,11 @@ class Settings(BaseSettings):
     def trusted_keys_dir(self) -> Path:
         """The folder whose public keys may sign models."""
         return self.trust_keys or self.data_dir / "keys" / "trusted"
+
+    @property
+    def signatures_dir(self) -> Path:
+        """The folder of signature libraries of one's own, over those that ship."""
+        return self.data_dir / "signatures"
 
     @property
     def command_keys_dir(self) -> Path:

@@ -35,19 +35,18 @@ class Units:
     excavators: int = 100
 
 
-def known(folder: Path | None) -> dict[str, Library]:
-    """Give every library in force: those that ship, and over them those of a folder."""
-    own = libraries_in(folder) if folder is not None else {}
-    return {**shipped(), **own}
+def known(data_dir: Path) -> dict[str, Library]:
+    """Give every library in force: those that ship, and over them those of the data folder."""
+    return {**shipped(), **libraries_in(data_dir / "signatures")}
 
 
-def find(folder: Path | None, family: str) -> Library:
+def find(data_dir: Path, family: str) -> Library:
     """Give one family's library.
 
     Raises:
         NotFound: there is none.
     """
-    libraries = known(folder)
+    libraries = known(data_dir)
     if family not in libraries:
         raise NotFound(f"no signature library of {family}: there are {', '.join(libraries)}")
     return libraries[family]

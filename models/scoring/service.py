@@ -109,14 +109,14 @@ class Follower:
         return stretch if stretch.ends else None
 
 
-def libraries(folder: Path | None) -> dict[str, SignatureModel]:
+def libraries(folder: Path) -> dict[str, SignatureModel]:
     """Give the signature libraries by family: those that ship, and over them a folder's.
 
     Raises:
         InputError: a file of the folder is no library.
     """
-    own = libraries_in(folder) if folder is not None else {}
-    return {f: SignatureModel(library=library) for f, library in {**shipped(), **own}.items()}
+    in_force = {**shipped(), **libraries_in(folder)}
+    return {family: SignatureModel(library=library) for family, library in in_force.items()}
 
 
 def follow(
@@ -153,4 +153,4 @@ def run(settings: Settings, models: Models, stop: threading.Event) -> None:
     if not url:
         raise ConfigurationError("scoring needs FOREMEND_DATABASE_URL")
     with connect(url, name="scoring") as connection:
-        follow(ScoringStore(connection), models, stop, libraries(settings.signatures))
+        follow(ScoringStore(connection), models, stop, libraries(settings.signatures_dir))

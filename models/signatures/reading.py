@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from importlib.resources import as_file, files
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from foremend.errors import InputError
 from models.features.spec import LEVELS
+from models.signatures.fields import Table
 from models.signatures.library import (
     HORIZONS_H,
     Calibration,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from models.signatures.locating import Path as Place
 
 DIRECTIONS: Final = {"up": 1, "down": -1, "either": 0}
 PHASES: Final = {"work": "short", "heating": "heating", "rest": "rest"}
@@ -37,69 +37,13 @@ CALIBRATION: Final = "calibration.toml"
 NOT_LIBRARIES: Final = frozenset({"zones.toml", CALIBRATION})
 
 
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """One table of a file, which knows where it stands."""
-
-    file: str
-    lines: Lines
-    at: Place
-    rows: Mapping[str, Any]
-
-    def wrong(self, key: str, message: str) -> InputError:
-        """Make the error that names the field."""
-        place = (*self.at, key)
-        name = ".".join(str(part) for part in place if not isinstance(part, int))
-        return InputError(self.file, self.lines.of(place), name, message)
-
-    def text(self, key: str, default: str | None = None) -> str:
-        """Give a text that is not empty."""
-        value = self.rows.get(key, default)
-        if not isinstance(value, str) or not value.strip():
-            raise self.wrong(key, "a text is needed" if key in self.rows else "is missing")
-        return value
-
-    def number(self, key: str, default: float | None = None, *, least: float = 0.0) -> float:
-        """Give a number of at least `least`."""
-        value = self.rows.get(key, default)
-        if value is None:
-            raise self.wrong(key, "is missing")
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise self.wrong(key, f"{value!r} is not a number")
-        if not least <= value < float("inf"):
-            raise self.wrong(key, f"{value} is not at least {least:g}")
-        return float(value)
-
-    def one_of(self, key: str, allowed: Mapping[str, Any], default: str | None = None) -> str:
-        """Give one of some words."""
-        value = self.text(key, default)
-        if value not in allowed:
-            raise self.wrong(key, f"{value!r} is none of {', '.join(allowed)}")
-        return value
-
-    def tables(self, key: str) -> list[_Table]:
-        """Give the tables of an array; none where it is missing."""
-        value = self.rows.get(key, [])
-        if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
-            raise self.wrong(key, "a list of tables is needed")
-        return [
-            _Table(self.file, self.lines, (*self.at, key, i), row) for i, row in enumerate(value)
-        ]
-
-    def known(self, *keys: str) -> None:
-        """Refuse a key that means nothing here, such as a misspelt one."""
-        for key in self.rows:
-            if key not in keys:
-                raise self.wrong(key, f"is not known here; known are {', '.join(keys)}")
-
-
 def read_library(path: Path) -> Library:
     """Read one family's library, with the calibration beside it or the one that ships, if any.
 
     Raises:
         InputError: the file cannot be read, or says something that means nothing.
     """
-    library = _library(_table(path))
+    library = _library(_opened(path))
     beside = path.with_name(CALIBRATION)
     own = _calibrations(beside) if beside.exists() else {}
     found = own.get(library.family) or _shipped_calibrations().get(library.family)
@@ -107,7 +51,7 @@ def read_library(path: Path) -> Library:
     return replace(library, calibration=found if fits else None)
 
 
-def _table(path: Path) -> _Table:
+def _opened(path: Path) -> Table:
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -116,7 +60,7 @@ def _table(path: Path) -> _Table:
         rows = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(path, _line_of(error), None, str(error)) from error
-    return _Table(str(path), Lines(text.splitlines()), (), rows)
+    return Table(str(path), Lines(text.splitlines()), (), rows)
 
 
 def _line_of(error: tomllib.TOMLDecodeError) -> int | None:
@@ -127,7 +71,7 @@ def _line_of(error: tomllib.TOMLDecodeError) -> int | None:
 
 
 def libraries_in(folder: Path) -> dict[str, Library]:
-    """Read every library of a folder, by family.
+    """Read every library of a folder, by family; a folder that is not there holds none.
 
     Raises:
         InputError: one of its files is no library.
@@ -147,7 +91,7 @@ def shipped() -> Mapping[str, Library]:
         return libraries_in(folder)
 
 
-def _library(table: _Table) -> Library:
+def _library(table: Table) -> Library:
     table.known("family", "version", "features", "modes", "machines")
     features = tuple(_feature(one) for one in table.tables("features"))
     modes = tuple(_mode(one) for one in table.tables("modes"))
@@ -164,14 +108,14 @@ def _library(table: _Table) -> Library:
     )
 
 
-def _refuse_twice(table: _Table, key: str, names: list[str]) -> None:
+def _refuse_twice(table: Table, key: str, names: list[str]) -> None:
     for i, name in enumerate(names):
         if name in names[:i]:
             place = (*table.at, key, i)
             raise InputError(table.file, table.lines.of(place), key, f"{name} stands here twice")
 
 
-def _feature(table: _Table) -> Feature:
+def _feature(table: Table) -> Feature:
     table.known("name", "formula", "channel", "inputs", "constants", "unit", "source")
     formula = table.one_of("formula", FORMULAS)
     form = FORMULAS[formula]
@@ -195,7 +139,7 @@ def _feature(table: _Table) -> Feature:
 
 
 def _inputs(
-    table: _Table, words: tuple[str, ...], optional: tuple[str, ...]
+    table: Table, words: tuple[str, ...], optional: tuple[str, ...]
 ) -> dict[str, tuple[str, ...]]:
     given = table.rows.get("inputs", {})
     if not isinstance(given, dict) or not set(words) <= set(given) <= {*words, *optional}:
@@ -214,7 +158,7 @@ def _inputs(
     return told
 
 
-def _mode(table: _Table) -> Mode:
+def _mode(table: Table) -> Mode:
     table.known("component", "failure_mode", "life_h", "evidence", "codes", "source")
     evidence = tuple(_evidence(one) for one in table.tables("evidence"))
     codes = tuple(_code(one) for one in table.tables("codes"))
@@ -230,7 +174,7 @@ def _mode(table: _Table) -> Mode:
     )
 
 
-def _evidence(table: _Table) -> Evidence:
+def _evidence(table: Table) -> Evidence:
     table.known(
         "subject", "phase", "level", "direction", "weight", "begins", "full", "against",
         "absolute", "spread", "spread_share", "source",
@@ -262,7 +206,7 @@ def _evidence(table: _Table) -> Evidence:
     )
 
 
-def _weight(table: _Table) -> float:
+def _weight(table: Table) -> float:
     """Give a log-likelihood ratio; below 0 where what is seen speaks against the mode."""
     weight = table.number("weight", least=-99.0)
     if weight == 0.0:
@@ -270,7 +214,7 @@ def _weight(table: _Table) -> float:
     return weight
 
 
-def _code(table: _Table) -> Code:
+def _code(table: Table) -> Code:
     table.known("code", "weight", "source")
     return Code(
         code=table.text("code"),
@@ -279,7 +223,7 @@ def _code(table: _Table) -> Code:
     )
 
 
-def _machine(table: _Table) -> Machine:
+def _machine(table: Table) -> Machine:
     table.known("model", "rated_kw", "support", "source")
     return Machine(
         model=table.text("model"),
@@ -297,12 +241,12 @@ def _shipped_calibrations() -> Mapping[str, Calibration]:
 
 
 def _calibrations(path: Path) -> dict[str, Calibration]:
-    top = _table(path)
+    top = _opened(path)
     return {family: _calibration(top, family) for family in top.rows}
 
 
-def _calibration(top: _Table, family: str) -> Calibration:
-    table = _Table(top.file, top.lines, (family,), top.rows[family])
+def _calibration(top: Table, family: str) -> Calibration:
+    table = Table(top.file, top.lines, (family,), top.rows[family])
     table.known("knots", "hazards", "shifts", "threshold", "evidence", "source")
     knots = _numbers(table, "knots", table.rows.get("knots"))
     hazards = table.rows.get("hazards")
@@ -318,7 +262,7 @@ def _calibration(top: _Table, family: str) -> Calibration:
     )
 
 
-def _numbers(table: _Table, key: str, value: object, count: int | None = None) -> tuple[float, ...]:
+def _numbers(table: Table, key: str, value: object, count: int | None = None) -> tuple[float, ...]:
     if not isinstance(value, list) or not all(isinstance(v, int | float) for v in value):
         raise table.wrong(key, "a list of numbers is needed")
     if count is not None and len(value) != count:

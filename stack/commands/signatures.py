@@ -8,28 +8,22 @@ from typing import Annotated, Final
 
 import typer
 
-from stack.commands.terms import JsonOption  # noqa: TC001 - typer reads it
+from stack.commands.terms import DataDirOption, JsonOption  # noqa: TC001 - typer reads them
 
 commands: Final = typer.Typer()
 group: Final = typer.Typer(
     help="What is known of failures before any label exists, as data.", no_args_is_help=True
 )
 commands.add_typer(group, name="signatures")
-
-FolderOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--folder", envvar="FOREMEND_SIGNATURES", help="libraries of your own, over those that ship"
-    ),
-]
+DATA_DIR: Final = Path("var")
 
 
 @group.command("list")
-def list_libraries(*, folder: FolderOption = None, as_json: JsonOption = False) -> None:
+def list_libraries(*, data_dir: DataDirOption = DATA_DIR, as_json: JsonOption = False) -> None:
     """List the libraries in force."""
     from stack.signatures import known, summary
 
-    told = [summary(library) for library in known(folder).values()]
+    told = [summary(library) for library in known(data_dir).values()]
     if as_json:
         typer.echo(json.dumps(told))
         return
@@ -47,12 +41,12 @@ def show(
     family: Annotated[str, typer.Argument(help="such as fdm_printer")],
     component: Annotated[str | None, typer.Argument(help="such as nozzle; else all")] = None,
     *,
-    folder: FolderOption = None,
+    data_dir: DataDirOption = DATA_DIR,
 ) -> None:
     """Show what a library says, with the source of each figure."""
     from stack.signatures import find, shown
 
-    for line in shown(find(folder, family), component):
+    for line in shown(find(data_dir, family), component):
         typer.echo(line)
 
 
@@ -101,7 +95,7 @@ def judge(
     seed: Annotated[int, typer.Option(help="of fleets that nothing was fitted to")] = 9101,
     printers: Annotated[int, typer.Option(min=1, help="simulated printers")] = 120,
     others: Annotated[int, typer.Option(min=1, help="units of each other family")] = 60,
-    folder: FolderOption = None,
+    data_dir: DataDirOption = DATA_DIR,
     as_json: JsonOption = False,
 ) -> None:
     """Judge the libraries on simulated fleets that nothing was fitted to."""
@@ -109,7 +103,7 @@ def judge(
 
     units = Units(printers=printers, machines=others, excavators=others)
     told = figures(
-        list(known(folder).values()), seed, units, lambda line: typer.echo(line, err=True)
+        list(known(data_dir).values()), seed, units, lambda line: typer.echo(line, err=True)
     )
     if as_json:
         typer.echo(json.dumps(told))
@@ -119,9 +113,9 @@ def judge(
 
 
 @group.command()
-def table(*, folder: FolderOption = None) -> None:
+def table(*, data_dir: DataDirOption = DATA_DIR) -> None:
     """Print the libraries as the tables of docs/signatures.md."""
     from models.signatures.writing import document
     from stack.signatures import known
 
-    typer.echo(document(known(folder)), nl=False)
+    typer.echo(document(known(data_dir)), nl=False)

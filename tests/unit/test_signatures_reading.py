@@ -170,6 +170,7 @@ def test_one_mode_may_not_stand_twice(written: Any) -> None:
 def test_no_line_makes_the_reader_break(line: str, text: str) -> None:
     broken = GOOD.replace(line, text, 1)
     from models.signatures import reading  # noqa: PLC0415 - its inner function alone is asked
+    from models.signatures.fields import Table  # noqa: PLC0415
     from models.signatures.locating import Lines  # noqa: PLC0415
 
     try:
@@ -178,7 +179,7 @@ def test_no_line_makes_the_reader_break(line: str, text: str) -> None:
         return
     refusals: list[InputError] = []
     try:
-        reading._library(reading._Table("kettle.toml", Lines(broken.splitlines()), (), rows))
+        reading._library(Table("kettle.toml", Lines(broken.splitlines()), (), rows))
     except InputError as error:
         refusals.append(error)
     assert all(error.field for error in refusals)
@@ -208,8 +209,10 @@ def run(*words: str) -> Any:
 
 
 def test_the_command_lists_what_is_in_force(written: Any) -> None:
-    folder = written(GOOD).parent
-    lines = run("list", "--folder", str(folder)).stdout.splitlines()
+    own = written(GOOD)
+    (own.parent / "signatures").mkdir()
+    own.rename(own.parent / "signatures" / own.name)
+    lines = run("list", "--data-dir", str(own.parent)).stdout.splitlines()
     assert len(lines) == 4
     assert any("kettle:3" in line and "opens no order" in line for line in lines)
 
