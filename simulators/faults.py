@@ -116,7 +116,7 @@ def draw_life(part: Part, plan: FaultPlan, rng: np.random.Generator, *, age_h: f
     onset_age = scale * (begun**part.shape + spent) ** (1.0 / part.shape)
     return Life(
         to_onset_h=float(onset_age - age_h),
-        growth_h=float(rng.uniform(*part.growth_h)),
+        growth_h=float(rng.uniform(*part.growth_h)) * plan.growth_scale,
         exponent=float(rng.uniform(*part.exponent)),
         strength=float(np.clip(1.0 + 0.12 * rng.standard_normal(), 0.7, 1.3)),
         intermittent=bool(rng.random() < part.intermittent),

@@ -65,10 +65,12 @@ class FaultPlan:
     `hazard_scale` says how many times faster than in the field parts age (their ages at the start
     shrink with it, so age tells as much as in the field). Random faults begin no earlier than
     `random_from_h` hours after the start; None means never. A scheduled fault takes the place of
-    the random ones of the part that is fitted at the start.
+    the random ones of the part that is fitted at the start. `growth_scale` says how many times as
+    long as in the data files random faults grow from onset to failure.
     """
 
     hazard_scale: float = 1.0
+    growth_scale: float = 1.0
     random_from_h: float | None = 0.0
     scheduled: tuple[ScheduledFault, ...] = ()
 
