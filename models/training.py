@@ -65,7 +65,7 @@ def train_rows(
     rows: Rows, history: History, plan: TrainingPlan, *, progress: Progress = _quiet
 ) -> TrainedModel:
     """Return the model taught by rows already made of this history."""
-    if len(history.failures) < plan.min_failures:
+    if len(history.faults) < plan.min_failures:
         raise TooFewFailures
     parts = _parts(rows, history, plan)
     fitted = _fitted(rows, history, parts, plan, progress)
@@ -106,7 +106,7 @@ def _parts(rows: Rows, history: History, plan: TrainingPlan) -> list[Slice]:
     if plan.held_out is HeldOut.DEVICES:
         parts = slices.devices(rows, history, seed=plan.seed)
     else:
-        parts = slices.later(rows, history, few=len(history.failures) < FEW)
+        parts = slices.later(rows, history, few=len(history.faults) < FEW)
     return [part for part in parts if part.fit.any() and part.judge.any()]
 
 

@@ -17,6 +17,7 @@ from stack.commands import (
     quarantine,
     scoring,
     services,
+    simulate,
     storage,
     whole,
 )
@@ -31,6 +32,7 @@ app: Final = typer.Typer(
 for subject in (
     whole,
     services,
+    simulate,
     devices,
     downlink,
     learning,

@@ -56,9 +56,13 @@ class _Device:
 
 @dataclass(slots=True)
 class Engine:
-    """Scores every device of the partitions whose entries it is given."""
+    """Scores every device of the partitions whose entries it is given.
+
+    Without digests no health, drift or second opinion is told; predictions and alarms are the same.
+    """
 
     models: Models
+    digests: bool = True
     _lanes: dict[str, Lane] = field(default_factory=dict)
     _prognoses: dict[str, Prognosis] = field(default_factory=dict)
     _devices: dict[int, _Device] = field(default_factory=dict)
@@ -158,7 +162,7 @@ class Engine:
     def _lane(self, channels: list[dict[str, Any]]) -> Lane:
         key = msgspec.json.encode(channels).decode()
         if key not in self._lanes:
-            self._lanes[key] = Lane.of_channels(channels)
+            self._lanes[key] = Lane.of_channels(channels, digested=self.digests)
         return self._lanes[key]
 
     def _prognosis(self, version: str) -> Prognosis:

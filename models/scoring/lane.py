@@ -59,6 +59,8 @@ class Lane:
     """Per channel, the component instance whose condition it tells."""
     scored: tuple[int, ...]
     """Columns that are scored: settings and counters are not measurements of health."""
+    digested: bool = True
+    """Whether hourly digests are judged too: health, drift and the second opinion follow."""
     scorer: FleetScorer = field(init=False)
     _digests: Digests = field(init=False)
     _seats: dict[int, _Seat] = field(default_factory=dict)
@@ -68,13 +70,14 @@ class Lane:
         self._digests = Digests(len(self.scored))
 
     @classmethod
-    def of_channels(cls, channels: Sequence[dict[str, Any]]) -> Lane:
+    def of_channels(cls, channels: Sequence[dict[str, Any]], *, digested: bool = True) -> Lane:
         """Make the lane that a birth's channels ask for."""
         gauges = [i for i, c in enumerate(channels) if c.get("kind", "gauge") == "gauge"]
         return cls(
             channels=tuple(c["name"] for c in channels),
             components=tuple(c.get("component") for c in channels),
             scored=tuple(gauges or range(len(channels))),
+            digested=digested,
         )
 
     @property
@@ -96,10 +99,8 @@ class Lane:
         slots = np.array([self.scorer.slot(int(d)) for d in rows.device], dtype=np.int64)
         values = rows.values[:, self.scored]
         scores = self.scorer.score(slots, rows.ts_ms, rows.phase, values, rows.quality)
-        for digest in self._digests.add(
-            slots, rows.ts_ms, scores.deviation, scores.score, scores.known
-        ):
-            self._judge(digest, self._anomalous_before(digest, slots, rows.ts_ms, scores), out)
+        if self.digested:
+            self._judge_digests(slots, rows.ts_ms, scores, out)
         self._tell_changes(slots, rows, values, scores, out)
         return np.where(scores.known, scores.score, np.nan)
 
@@ -141,6 +142,12 @@ class Lane:
         seat.opinion.restore(state.opinion)
         seat.drift.restore(state.drift)
         seat.anomalous = state.anomalous
+
+    def _judge_digests(self, slots: Ints, ts_ms: Ints, scores: Scores, out: Outputs) -> None:
+        for digest in self._digests.add(
+            slots, ts_ms, scores.deviation, scores.score, scores.known
+        ):
+            self._judge(digest, self._anomalous_before(digest, slots, ts_ms, scores), out)
 
     def _anomalous_before(self, digest: Digest, slots: Ints, ts_ms: Ints, scores: Scores) -> bool:
         """Tell the state before the frame that completed the digest, wherever a batch was cut."""

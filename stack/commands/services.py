@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from stack.commands.terms import serve, settings_of
+from stack.commands.terms import serve
 
 commands: Final = typer.Typer()
 
@@ -58,19 +58,6 @@ def api() -> None:
     from api.app import run
 
     serve("api", run, counted=False)
-
-
-@commands.command()
-def simulate(
-    *,
-    scale: Annotated[float, typer.Option(help="simulated seconds in one second")] = 7200.0,
-    seed: Annotated[int, typer.Option(help="of units and faults")] = 7,
-) -> None:
-    """Stand in for a fleet and its people: real agents, simulated devices and repairs."""
-    from stack.fleet.process import serve as serve_fleet
-
-    told = settings_of("simulate")
-    serve_fleet(told, scale=scale, seed=seed)
 
 
 @commands.command(context_settings={"ignore_unknown_options": True})

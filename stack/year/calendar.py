@@ -109,11 +109,11 @@ class Plan:
         if step.ts_ms % DAY_MS:
             return
         for device, name in enumerate(self.on.fleet.names):
-            for part in self.on.fleet.components(device):
-                limit_h = self.ages_h.get(part.instance)
-                age_h = (step.ts_ms - (part.installed_at_ms or 0)) / HOUR_MS
+            for component, installed_ms in self.on.shop.installed(device).items():
+                limit_h = self.ages_h.get(component)
+                age_h = (step.ts_ms - installed_ms) / HOUR_MS
                 if limit_h is not None and age_h >= limit_h and not self._stands(device):
-                    self._visit(device, name, part.instance)
+                    self._visit(device, name, component)
 
     def _stands(self, device: int) -> bool:
         return self.on.sightings.down_since(device) is not None
@@ -176,13 +176,21 @@ def kit_of(site: Site, component: str) -> Kit | None:
     return None
 
 
-def by_calendar(terms: Terms, fleet: AnyFleet, record: AnyFleet, tell: Tell = unheard) -> Account:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A year by the calendar, and the age in hours at which each component was replaced."""
+
+    account: Account
+    ages_h: Mapping[str, float | None]
+
+
+def by_calendar(terms: Terms, fleet: AnyFleet, record: AnyFleet, tell: Tell = unheard) -> Planned:
     """Replace parts at the ages that the year of another fleet, run to failure, recommends."""
     ages = recommended(terms, record, lambda share: tell(share / 2))
     on = ground(fleet)
     plan = Plan(on, ages)
     walk(on, terms, each=plan.each, tell=lambda share: tell((1 + share) / 2))
-    return account(on, plan.orders)
+    return Planned(account=account(on, plan.orders), ages_h=ages)
 
 
 def recommended(terms: Terms, record: AnyFleet, tell: Tell = unheard) -> dict[str, float | None]:
@@ -210,13 +218,13 @@ def lives_of(on: Ground) -> list[Life]:
     ]
     alive = [
         Life(
-            component=part.instance,
-            from_h=max(0.0, (on.since_ms - (part.installed_at_ms or 0)) / HOUR_MS),
-            to_h=(until_ms - (part.installed_at_ms or 0)) / HOUR_MS,
+            component=component,
+            from_h=max(0.0, (on.since_ms - installed_ms) / HOUR_MS),
+            to_h=(until_ms - installed_ms) / HOUR_MS,
             failed=False,
         )
         for device in range(len(on.fleet.names))
-        for part in on.fleet.components(device)
+        for component, installed_ms in on.shop.installed(device).items()
     ]
     return [*ended, *alive]
 
@@ -226,8 +234,7 @@ def stakes_of(on: Ground) -> dict[str, Stakes]:
     usd = float(standstill_usd_per_h(on.fleet.family))
     bills = {(v.device, v.component, v.fitted_ms): float(v.bill) for v in on.shop.visits}
     out = {}
-    for part in on.fleet.components(0):
-        name = part.instance
+    for name in on.shop.installed(0):
         failed = [
             bills.get((on.fleet.names[t.device], name, t.at_ms), 0.0)
             + usd * (t.at_ms - (t.stood_ms or t.at_ms)) / HOUR_MS

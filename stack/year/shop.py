@@ -74,6 +74,8 @@ class Shop:
 
     def _report(self, truth: Truth, now_ms: Millis) -> None:
         device = self.fleet.names.index(truth.device)
+        if (device, truth.component) in self._subjects():
+            return
         self.site.at(now_ms, [device])
         subject = Subject(
             timeline=TIMELINE,
@@ -103,8 +105,8 @@ class Shop:
 
     def fit(self, device: int, components: Sequence[str]) -> AsFound:
         """Fit new parts into a device; gives the worst condition that was found."""
-        ages = {c.instance: c.installed_at_ms or 0 for c in self.fleet.components(device)}
-        now_ms, stood_ms = self.fleet.now_ms, self.sightings.down_since(device)
+        ages, now_ms = self.installed(device), self.fleet.now_ms
+        stood_ms = self.sightings.down_since(device)
         worst = AsFound.NO_FAULT_FOUND
         for component in components:
             found = self.fleet.replace(device, component).as_found
@@ -120,6 +122,10 @@ class Shop:
                 )
             )
         return worst
+
+    def installed(self, device: int) -> dict[str, Millis]:
+        """Give when each component of a device was installed."""
+        return {c.instance: c.installed_at_ms or 0 for c in self.fleet.components(device)}
 
     def _fit(self, order: Order, now_ms: Millis) -> None:
         resolution = self.site.desk.catalogue.by_kit(order.kit) if order.kit else None
@@ -142,6 +148,10 @@ class Shop:
         application.move(
             self.site.desk, tenant=TENANT, number=order.number, action=action, actor=ACTOR, ask=ask
         )
+
+    def _subjects(self) -> set[tuple[int, str]]:
+        """Give the parts on which an order stands, whatever it calls their failure."""
+        return {(o.subject.device_id, o.subject.component) for o in self._open_orders()}
 
     def _open_orders(self) -> Iterator[Order]:
         """Give the orders that are not over, those that opened since the last call included."""

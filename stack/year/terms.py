@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from foremend.clock import HOUR_MS
+from foremend.clock import DAY_MS, HOUR_MS
+from simulators.fleet import START_MS
 from simulators.fleets import MACHINE_HASTE, PRINTER_HASTE, MachineFleet, PrinterFleet
 from simulators.steps import FaultPlan
 
@@ -41,7 +42,7 @@ class Terms:
     window_min: int = 30
     """Simulated minutes from frame to frame; must divide the hours between two judgements."""
     ageing: float = AGEING
-    pilot_devices: int = 20
+    pilot_devices: int = 60
     """Other devices that were watched, run to failure, before the first day."""
     pilot_days: float = 90.0
 
@@ -82,17 +83,27 @@ def own_fleet(terms: Terms, family: str) -> AnyFleet:
     return _fleet(terms, family, count=share(family, terms.devices), seed=terms.seed)
 
 
-def other_fleet(terms: Terms, family: str, *, devices: int, which: int) -> AnyFleet:
-    """Make one of the fleets that others had before the year, with units and fates of its own."""
-    seed = terms.seed + which * _OTHERS
-    return _fleet(terms, family, count=share(family, devices), seed=seed)
+def recorded_fleet(terms: Terms, family: str) -> AnyFleet:
+    """Make the fleet whose year the calendar is planned by: other units, as many of them."""
+    count = share(family, terms.devices)
+    return _fleet(terms, family, count=count, seed=terms.seed + _OTHERS)
 
 
-def _fleet(terms: Terms, family: str, *, count: int, seed: int) -> AnyFleet:
+def pilot_fleet(terms: Terms, family: str) -> AnyFleet:
+    """Make the few other devices that were watched in the months before the first day."""
+    count, before_ms = share(family, terms.pilot_devices), round(terms.pilot_days * DAY_MS)
+    start_ms = START_MS - before_ms
+    return _fleet(terms, family, count=count, seed=terms.seed + 2 * _OTHERS, start_ms=start_ms)
+
+
+def _fleet(
+    terms: Terms, family: str, *, count: int, seed: int, start_ms: Millis = START_MS
+) -> AnyFleet:
     kind = FAMILIES[family]
     return kind.make(
         names=tuple(f"{kind.prefix}-{i:03d}" for i in range(1, count + 1)),
         seed=seed,
+        start_ms=start_ms,
         step_s=terms.window_min * 60.0,
         plan=FaultPlan(hazard_scale=kind.haste * terms.ageing, growth_scale=float(PACE)),
     )
