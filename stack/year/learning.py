@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from models.history import History
     from stack.year.record import Known
 
-GROWTH: Final = 1.6
+GROWTH: Final = 2.0
 """A model is trained anew once so many times as many failures are known as it was taught by."""
 BAGS: Final = 3
 """Of trees while failures are few: each asks for its share of every judgement of the year."""

@@ -86,14 +86,14 @@ class Shop:
         application.open_reactive(self.site.desk, subject=subject, actor=ACTOR)
 
     def work(self, now_ms: Millis) -> None:
-        """Do what is due on every open order: people first, then time and telemetry."""
+        """Let people do what is due on every order that waits for them."""
         for order in list(self._open_orders()):
-            self.site.at(now_ms, [order.subject.device_id])
+            if order.state is State.VERIFYING:
+                continue
             decision = crew.decide(standing(order), now_ms)
-            if decision.deed is crew.Deed.FIT:
-                self._fit(order, now_ms)
-            elif decision.deed is not crew.Deed.WAIT:
-                self._move(order, decision.deed.value)
+            if decision.deed is not crew.Deed.WAIT:
+                self.site.at(now_ms, [order.subject.device_id])
+                self._do(order, decision.deed, now_ms)
 
     def look(self, now_ms: Millis) -> None:
         """Let time and telemetry move what nobody works on."""
@@ -143,6 +143,12 @@ class Shop:
         )
         self._move(order, "fit", Ask(as_found=found, component=replaces[0], replaced=True))
         self.sightings.fitted(order.id, order.subject.device_id, now_ms)
+
+    def _do(self, order: Order, deed: crew.Deed, now_ms: Millis) -> None:
+        if deed is crew.Deed.FIT:
+            self._fit(order, now_ms)
+        else:
+            self._move(order, deed.value)
 
     def _move(self, order: Order, action: str, ask: Ask | None = None) -> None:
         application.move(
