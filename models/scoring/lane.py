@@ -144,9 +144,7 @@ class Lane:
         seat.anomalous = state.anomalous
 
     def _judge_digests(self, slots: Ints, ts_ms: Ints, scores: Scores, out: Outputs) -> None:
-        for digest in self._digests.add(
-            slots, ts_ms, scores.deviation, scores.score, scores.known
-        ):
+        for digest in self._digests.add(slots, ts_ms, scores.deviation, scores.score, scores.known):
             self._judge(digest, self._anomalous_before(digest, slots, ts_ms, scores), out)
 
     def _anomalous_before(self, digest: Digest, slots: Ints, ts_ms: Ints, scores: Scores) -> bool:

@@ -44,6 +44,8 @@ PLANNED: Final = Outlook(probability=0.0)
 """A visit that is planned ahead waits for nothing."""
 AGES: Final = 200
 """Ages tried, evenly spread over those that were observed."""
+FEW_LEFT: Final = 0.05
+"""Survival below which an age is not recommended: too few lives tell of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +79,7 @@ def best_age_h(lives: Sequence[Life], stakes: Stakes) -> float | None:
     lived = np.cumsum(survival[:-1] * np.diff(ages))
     spent = stakes.planned * survival[1:] + stakes.failed * (1.0 - survival[1:])
     an_hour = spent / lived
-    best = int(an_hour.argmin())
+    best = int(np.where(survival[1:] >= FEW_LEFT, an_hour, np.inf).argmin())
     # At the greatest age that anybody has seen nearly all have failed: as if nothing was planned.
     return float(ages[1:][best]) if an_hour[best] < an_hour[-1] else None
 
