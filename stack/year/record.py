@@ -17,14 +17,17 @@ from stack.year.terms import STEP_MS
 from stack.year.walk import ground, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from field_service.values import Verified
+    from field_service.values import Finding, Verified
     from foremend.clock import Millis
     from simulators.fleets import AnyFleet
     from simulators.steps import Step
     from stack.year.terms import Terms
     from stack.year.walk import Ground
+
+    _Fit = tuple[int, str, Millis]
+    """Device, component, and when a part was fitted."""
 
 EVERY: Final = 2
 """Of each device's rows every second is kept to learn from: its neighbours say nearly the same."""
@@ -187,21 +190,27 @@ class Record:
         A part that was found failed had failed when the error came since which its device stood.
         """
         stood = {(t.device, t.component, t.at_ms): t.stood_ms for t in self._on.shop.taken}
-        told = []
-        for finding in self._on.site.world.findings:
-            if not self._faulty(finding.as_found, finding.verified):
-                continue
-            failed = finding.as_found is AsFound.FAILED
-            at_ms = to_ms(finding.occurred_at)
-            since_ms = stood.get((finding.device_id, finding.component, at_ms)) if failed else None
-            what = self.spec.components.index(finding.component)
-            condition = int(Found.FAILED if failed else Found.DEGRADED)
-            known_ms = to_ms(finding.known_at)
-            told.append((since_ms or at_ms, finding.device_id, what, condition, known_ms))
-        columns = np.array(sorted(told), dtype=np.int64).reshape(-1, 5).T
-        ts_ms, device, what, condition, known_ms = columns
+        told = sorted(
+            self._label(finding, stood)
+            for finding in self._on.site.world.findings
+            if self._faulty(finding.as_found, finding.verified)
+        )
+        ts_ms, device, what, condition, known_ms = (
+            np.array([row[at] for row in told], dtype=np.int64) for at in range(5)
+        )
         return Findings(
             device=device, ts_ms=ts_ms, what=what, condition=condition, known_ms=known_ms
+        )
+
+    def _label(self, finding: Finding, stood: Mapping[_Fit, Millis | None]) -> tuple[int, ...]:
+        failed, at_ms = finding.as_found is AsFound.FAILED, to_ms(finding.occurred_at)
+        since_ms = stood.get((finding.device_id, finding.component, at_ms)) if failed else None
+        return (
+            since_ms or at_ms,
+            finding.device_id,
+            self.spec.components.index(finding.component),
+            int(Found.FAILED if failed else Found.DEGRADED),
+            to_ms(finding.known_at),
         )
 
     @staticmethod
