@@ -76,13 +76,17 @@ def run(
 
     `news` is told now and then which share of each part is over.
     """
+    return report(terms, live(terms, jobs=jobs, news=news or unheard))
+
+
+def live(terms: Terms, *, jobs: int, news: Callable[[Told], None]) -> dict[Part, Outcome]:
+    """Live through every part, one after another or on so many processes."""
     parts = parts_of(terms)
-    tell = news or unheard
     if jobs == 1:
-        outcomes = [_alone(terms, part, tell) for part in parts]
+        outcomes = [_alone(terms, part, news) for part in parts]
     else:
-        outcomes = _together(terms, parts, jobs, tell)
-    return report(terms, dict(zip(parts, outcomes, strict=True)))
+        outcomes = _together(terms, parts, jobs, news)
+    return dict(zip(parts, outcomes, strict=True))
 
 
 def report(terms: Terms, outcomes: Mapping[Part, Outcome]) -> dict[str, Any]:
