@@ -139,6 +139,13 @@ class History:
         failed = f.condition == Found.FAILED
         return Marks.of(f.device[failed], f.ts_ms[failed], f.what[failed])
 
+    @property
+    def faults(self) -> Marks:
+        """The failures, and the parts that were taken out degraded: what orders are for."""
+        f = self.findings
+        faulty = f.condition != Found.NO_FAULT
+        return Marks.of(f.device[faulty], f.ts_ms[faulty], f.what[faulty])
+
     def known_at(self, now_ms: int) -> History:
         """Return what was known at `now_ms`: no later input, no finding told later."""
         f, kept = self.frames, self.frames.ts_ms <= now_ms

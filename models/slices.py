@@ -46,7 +46,7 @@ class Slice:
 
 def later(rows: Rows, history: History, *, few: bool) -> list[Slice]:
     """Return slices that are each judged on the time from their cut to the next."""
-    failed = np.sort(history.failures.ts_ms)
+    failed = np.sort(history.faults.ts_ms)
     shares: Sequence[float] = CUTS_OF_FEW if few else CUTS
     cuts = [int(failed[int(share * len(failed))]) for share in shares]
     return [

@@ -148,7 +148,7 @@ def _judged(
     )
     return judge(
         [order for order, _ in opened],
-        [f for f in happened(history, history.failures) if f.component in names],
+        [f for f in happened(history, history.faults) if f.component in names],
         since_ms=min(int(s.rows.ts_ms.min()) for s in late if len(s.rows)),
         until_ms=history.until_ms,
         horizon_h=aim.right_within_h,

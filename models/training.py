@@ -66,9 +66,9 @@ def train_rows(
     rows: Rows, history: History, plan: TrainingPlan, *, progress: Progress = _quiet
 ) -> TrainedModel:
     """Return the model taught by rows already made of this history."""
-    if len(history.failures) < plan.min_failures:
+    if len(history.faults) < plan.min_failures:
         raise TooFewFailures(
-            f"{len(history.failures)} failures of {history.spec.family} are labelled, and "
+            f"{len(history.faults)} failures of {history.spec.family} are labelled, and "
             f"{plan.min_failures} are wanted: collect more findings first"
         )
     parts = _parts(rows, history, plan)
@@ -110,7 +110,7 @@ def _parts(rows: Rows, history: History, plan: TrainingPlan) -> list[Slice]:
     if plan.held_out is HeldOut.DEVICES:
         parts = slices.devices(rows, history, seed=plan.seed)
     else:
-        parts = slices.later(rows, history, few=len(history.failures) < FEW)
+        parts = slices.later(rows, history, few=len(history.faults) < FEW)
     return [part for part in parts if part.fit.any() and part.judge.any()]
 
 

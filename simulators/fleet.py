@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Self
 import numpy as np
 
 from foremend.errors import NotFound
-from foremend.values import AsFound, Phase
+from foremend.values import AsFound, Phase, Severity
 from foremend.wire import Component
 from simulators import events, faults, sensing, snapshot, weather
 from simulators.faults import NEVER
@@ -111,6 +111,15 @@ class Fleet(Generic[U, S]):
     def now_ms(self) -> int:
         """The fleet's own clock: the end of the last step, milliseconds UTC."""
         return self._start_ms + round(self._tick * self._step_s * 1000.0)
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """Error codes that the firmware knows, as its manual would list them; sorted."""
+        modes = self._physics.family.modes
+        told = [(m.failure_code, m.failure_severity) for m in modes]
+        told += [(m.warning_code, Severity.WARNING) for m in modes]
+        told += [(b.code, b.severity) for b in self._physics.family.background]
+        return tuple(sorted({code for code, grave in told if grave is not Severity.INFO}))
 
     def components(self, device: int) -> tuple[Component, ...]:
         """Give the parts that are fitted to a device, with serials and times of installation."""

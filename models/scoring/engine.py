@@ -67,11 +67,15 @@ class _Device:
 
 @dataclass(slots=True)
 class Engine:
-    """Scores every device of the partitions whose entries it is given."""
+    """Scores every device of the partitions whose entries it is given.
+
+    Without digests no health, drift or second opinion is told; predictions and alarms are the same.
+    """
 
     models: Models
     libraries: Mapping[str, SignatureModel] = field(default_factory=dict)
     """Per family, what is known of failures before any label exists."""
+    digests: bool = True
     _lanes: dict[str, Lane] = field(default_factory=dict)
     _counsels: dict[tuple[str | None, str], Counsel | None] = field(default_factory=dict)
     _devices: dict[int, _Device] = field(default_factory=dict)
@@ -193,7 +197,7 @@ class Engine:
     def _lane(self, channels: list[dict[str, Any]]) -> Lane:
         key = msgspec.json.encode(channels).decode()
         if key not in self._lanes:
-            self._lanes[key] = Lane.of_channels(channels)
+            self._lanes[key] = Lane.of_channels(channels, digested=self.digests)
         return self._lanes[key]
 
     def _counsel(self, version: str | None, family: str) -> Counsel | None:

@@ -61,6 +61,8 @@ class Lane:
     """Per channel, the component instance whose condition it tells."""
     scored: tuple[int, ...]
     """Columns that are scored: settings and counters are not measurements of health."""
+    digested: bool = True
+    """Whether hourly digests are judged too: health, drift and the second opinion follow."""
     scorer: FleetScorer = field(init=False)
     _digests: Digests = field(init=False)
     _seats: dict[int, _Seat] = field(default_factory=dict)
@@ -74,12 +76,13 @@ class Lane:
         self._anomalous = np.zeros(16, np.bool_)
 
     @classmethod
-    def of_channels(cls, channels: Sequence[dict[str, Any]]) -> Lane:
+    def of_channels(cls, channels: Sequence[dict[str, Any]], *, digested: bool = True) -> Lane:
         """Make the lane that a birth's channels ask for."""
         return cls(
             channels=tuple(c["name"] for c in channels),
             components=tuple(c.get("component") for c in channels),
             scored=scored_columns(channels),
+            digested=digested,
         )
 
     @property
@@ -115,14 +118,7 @@ class Lane:
         slots = self._slots.at(rows.device)
         values = rows.values[:, self.scored]
         scores = self.scorer.score(slots, rows.ts_ms, rows.phase, values, rows.quality)
-        told: list[tuple[int, int, Anomaly]] = []
-        for digest in self._digests.add(
-            slots, rows.ts_ms, scores.deviation, scores.score, scores.known
-        ):
-            anomalous = self._anomalous_before(digest, slots, rows.ts_ms, scores)
-            drift = self._judge(digest, anomalous, out)
-            if drift is not None:
-                told.append((self._closing_row(digest, slots, rows.ts_ms, scores), 0, drift))
+        told = self._drifts(slots, rows.ts_ms, scores, out) if self.digested else []
         told += self._changes(slots, rows, values, scores)
         # In the order of the rows that brought them about, wherever a batch was cut.
         out.anomalies += [anomaly for *_, anomaly in sorted(told, key=lambda one: one[:2])]
@@ -166,6 +162,18 @@ class Lane:
         seat.opinion.restore(state.opinion)
         seat.drift.restore(state.drift)
         self._anomalous[slot] = state.anomalous
+
+    def _drifts(
+        self, slots: Ints, ts_ms: Ints, scores: Scores, out: Outputs
+    ) -> list[tuple[int, int, Anomaly]]:
+        """Judge the hours that are complete; give what has drifted, each with its row."""
+        told: list[tuple[int, int, Anomaly]] = []
+        for digest in self._digests.add(slots, ts_ms, scores.deviation, scores.score, scores.known):
+            anomalous = self._anomalous_before(digest, slots, ts_ms, scores)
+            drift = self._judge(digest, anomalous, out)
+            if drift is not None:
+                told.append((self._closing_row(digest, slots, ts_ms, scores), 0, drift))
+        return told
 
     def _anomalous_before(self, digest: Digest, slots: Ints, ts_ms: Ints, scores: Scores) -> bool:
         """Tell the state before the frame that completed the digest, wherever a batch was cut."""

@@ -66,6 +66,10 @@ class Standing:
     strategy: str | None
     kit: str | None
     reopened: int
+    lead_h: float | None = None
+    """Hours from dispatch until the work can begin, where more is known than TRANSIT_H."""
+    work_h: float | None = None
+    """Hours of work, where more is known than FITTING_H."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,10 @@ def decide(order: Standing, now_ms: Millis) -> Decision:
         return Decision(Deed.WAIT, Why.NOTHING_TO_DO)
     deed, why, after_h = step
     if deed is Deed.START:
-        after_h = TRANSIT_H.get(order.strategy or "", TRANSIT_H["on_site"])
+        usual_h = TRANSIT_H.get(order.strategy or "", TRANSIT_H["on_site"])
+        after_h = usual_h if order.lead_h is None else order.lead_h
+    if deed is Deed.FIT and order.work_h is not None:
+        after_h = order.work_h
     if now_ms - order.state_ms < after_h * HOUR_MS:
         return Decision(Deed.WAIT, Why.NOT_YET)
     return Decision(deed, why)
