@@ -45,7 +45,8 @@ def begin(connection: Connection, version: str, cohort: str) -> None:
         asked = {"version": version, "cohort": cohort}
         for (other,) in connection.execute(_SQL["end_others"], asked).fetchall():
             _forget(connection, other)
-        connection.execute(_SQL["begin"], asked)
+        for block in ("forget_said", "forget_seen", "begin"):
+            connection.execute(_SQL[block], asked)
 
 
 def end(connection: Connection, version: str, *, fault: str | None = None) -> None:

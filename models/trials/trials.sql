@@ -2,7 +2,17 @@
 
 -- name: begin
 INSERT INTO shadow_trial (version, cohort) VALUES (%(version)s, %(cohort)s)
-ON CONFLICT (version) DO UPDATE SET ended_at = NULL, fault = NULL WHERE shadow_trial.ended_at IS NOT NULL
+ON CONFLICT (version) DO UPDATE SET begun_at = now(), ended_at = NULL, fault = NULL
+WHERE shadow_trial.ended_at IS NOT NULL
+
+-- Of an earlier trial: between the two it looked at nothing, and is not judged on that time.
+-- name: forget_said
+DELETE FROM shadow_prediction s USING shadow_trial t
+WHERE s.version = %(version)s AND t.version = s.version AND t.ended_at IS NOT NULL
+
+-- name: forget_seen
+DELETE FROM shadow_seen s USING shadow_trial t
+WHERE s.version = %(version)s AND t.version = s.version AND t.ended_at IS NOT NULL
 
 -- name: end_others
 UPDATE shadow_trial SET ended_at = now() WHERE cohort = %(cohort)s AND version <> %(version)s AND ended_at IS NULL

@@ -244,10 +244,14 @@ def test_what_is_not_there_is_named(site: Registry) -> None:
 
 def test_a_second_challenger_ends_the_trial_of_the_first(site: Registry, tmp_path: Path) -> None:
     key = signing.local_key(tmp_path / "keys", tmp_path / "keys" / "trusted")
+    let_both_speak(site, shadow_ahead_h=12)
     third = registry.seal(b"third", kind="failure", cohort="toy", meta={}, key=key)
     admit(site.connection, third)
     running = site.rows("SELECT version FROM shadow_trial WHERE ended_at IS NULL")
     assert running == [(third.version,)]
+    assert site.rows("SELECT count(*) FROM shadow_seen") == [(16,)], "what it said is kept"
     assert site.run("try", site.two.version).exit_code == 0
     running = site.rows("SELECT version FROM shadow_trial WHERE ended_at IS NULL")
     assert running == [(site.two.version,)]
+    forgotten = site.rows("SELECT count(*) FROM shadow_seen")
+    assert forgotten == [(0,)], "it is not judged on the time between its trials"

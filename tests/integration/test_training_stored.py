@@ -152,6 +152,20 @@ def test_nothing_that_became_known_after_the_cut_is_used(fleet: Fleet) -> None:
     assert told.failures < int((fleet.told.findings.ts_ms <= until).sum())
 
 
+def test_on_a_live_timeline_what_arrived_after_the_cut_is_not_read(fleet: Fleet) -> None:
+    """Everything is dated long before the cut, and was stored by ingest just now."""
+    ((stored_at,),) = fleet.connection.execute("SELECT min(logged_at) FROM input_log").fetchall()
+    begin = to_datetime(START) - timedelta(days=1)
+    terms = {"timeline": TIMELINE, "family": "toy", "since": begin, "live": True}
+    before, after = (
+        read(fleet.connection, stored.Window(**terms, until=stored_at + timedelta(seconds=s)))
+        for s in (-1, 600)
+    )
+    assert (before.frames, len(before.replacements)) == (0, 0)
+    assert after.frames == len(fleet.told.frames.ts_ms)
+    assert len(after.replacements) == len(fleet.told.replacements)
+
+
 def ask(**changes: object) -> learning.Ask:
     terms = {"tenant": TENANT, "timeline": TIMELINE, "workers": Workers(jobs=1), "at_least": 10}
     return learning.Ask(**terms | changes)
