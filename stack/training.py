@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -114,11 +113,7 @@ def database_of(settings: Settings) -> str:
 
 
 def console_of() -> Console:
-    """Give where a training tells how far it is.
-
-    Told to end, it ends as at Ctrl-C: the processes that train with it end too.
-    """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Give where a training tells how far it is."""
     return Console(stderr=True, soft_wrap=True)
 
 

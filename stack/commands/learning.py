@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -61,6 +62,8 @@ def train(
     from stack import learning, parallel
     from stack.training import train_simulated
 
+    # Told to end, it ends as at Ctrl-C: the processes that train with it end too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     told = settings_of("train")
     workers = parallel.Workers(backend=parallel.Backend(backend.value), jobs=jobs, cluster=cluster)
     if simulated:

@@ -111,7 +111,7 @@ def year(
     seed: Annotated[int, typer.Option(help="of units, sites and faults")] = 7,
     window: Annotated[
         int, typer.Option(min=10, max=60, help="simulated minutes from frame to frame")
-    ] = 30,
+    ] = 60,
     jobs: Annotated[
         int, typer.Option(min=1, help="processes; by default one a core, at most 2")
     ] = min(2, os.cpu_count() or 1),

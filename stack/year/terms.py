@@ -39,7 +39,7 @@ class Terms:
     devices: int = 200
     days: float = 365.0
     seed: int = 7
-    window_min: int = 30
+    window_min: int = 60
     """Simulated minutes from frame to frame; must divide the hours between two judgements."""
     ageing: float = AGEING
     pilot_devices: int = 60

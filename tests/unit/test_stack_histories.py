@@ -9,6 +9,7 @@ from simulators import specs
 from simulators.fleets import FLEETS
 from simulators.histories import histories
 from stack.histories import failure_modes
+from stack.parallel import Workers
 from stack.training import Course
 
 FAMILIES = {"fdm_printer": "printer", "rotating_machine": "machine"} | {
@@ -45,4 +46,7 @@ def test_a_component_is_told_by_its_most_frequent_failure_mode() -> None:
 def test_a_family_is_trained_only_where_histories_of_it_are_asked_for(
     excavators: int, families: dict[str, int]
 ) -> None:
-    assert Course(histories=400, seed=1, jobs=1, excavators=excavators).devices == families
+    assert (
+        Course(histories=400, seed=1, workers=Workers(jobs=1), excavators=excavators).devices
+        == families
+    )

@@ -23,6 +23,8 @@ OFF: Final = "TURN_OFF_HEATERS\nM107"
 NAME: Final = "foremend"
 SHAKE_S: Final = 240.0
 """A sweep from 5 to 133 Hz takes two minutes (docs/Measuring_Resonances.md of Klipper)."""
+SAID_S: Final = 5.0
+"""For the line that names the file, once the sweep was answered."""
 MOST_BYTES: Final = 2**20
 _WRITTEN: Final = re.compile(r"Resonances data written to (\S+) file")
 AT_WORK: Final = frozenset({"printing", "paused"})
@@ -82,10 +84,10 @@ class KlipperBench:
         rpc.lines.clear()
         script = f"TEST_RESONANCES AXIS={axis.upper()} OUTPUT=resonances NAME={NAME}"
         await rpc.call("printer.gcode.script", within_s=SHAKE_S, script=script)
-        written = [found for line in rpc.lines if (found := _WRITTEN.search(line))]
-        if not written:
+        written = await rpc.said(_WRITTEN, SAID_S)
+        if written is None:
             return None
-        return await asyncio.to_thread(read_spectrum, Path(written[-1].group(1)), axis)
+        return await asyncio.to_thread(read_spectrum, Path(written.group(1)), axis)
 
     async def off(self) -> None:
         """Switch heaters and fan off, on another connection where this one is gone.

@@ -16,6 +16,7 @@ from edge_agent.sources.moonraker.listener import Notice
 from foremend.errors import ForemendError, Remedy, Unavailable
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import AsyncGenerator
 
     from websockets.asyncio.client import ClientConnection
@@ -49,6 +50,7 @@ class Rpc:
         self._notices: asyncio.Queue[Notice | None] = asyncio.Queue()
         self.lines: deque[str] = deque(maxlen=MOST_LINES)
         """What the printer last said on its terminal."""
+        self._spoke = asyncio.Event()
         self.overrun = False
         """Whether notifications were dropped since this was last set to false."""
 
@@ -121,9 +123,23 @@ class Rpc:
         elif isinstance(told.get("id"), int) and told["id"] in self._asked:
             self._answer(self._asked[told["id"]], told)
 
+    async def said(self, wanted: re.Pattern[str], within_s: float) -> re.Match[str] | None:
+        """Wait for a line: what a command prints may come after its answer. None in vain."""
+        try:
+            async with asyncio.timeout(within_s):
+                while True:
+                    self._spoke.clear()
+                    for line in reversed(self.lines):
+                        if found := wanted.search(line):
+                            return found
+                    await self._spoke.wait()
+        except TimeoutError:
+            return None
+
     def _keep(self, notice: Notice) -> None:
         if notice.method == OUTPUT and notice.params:
             self.lines.append(str(notice.params[0]))
+            self._spoke.set()
         if self._notices.qsize() >= ROOM:
             self._notices.get_nowait()
             self.overrun = True
