@@ -44,8 +44,15 @@ def make_source(told: dict[str, Any], site: Site) -> Source:
     try:
         config = msgspec.convert(settings, kind.config)
     except msgspec.ValidationError as error:
-        raise ConfigurationError(str(error).replace("`$", "`$.source")) from error
+        raise ConfigurationError(_placed(str(error))) from error
     return kind.make(config, site)
+
+
+def _placed(complaint: str) -> str:
+    """Say where in the file a setting stands; of the table itself the complaint names no place."""
+    if "`$" not in complaint:
+        return f"{complaint} - at `$.source`"
+    return complaint.replace("`$", "`$.source")
 
 
 def find(name: object) -> SourceKind:

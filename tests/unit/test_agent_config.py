@@ -82,7 +82,7 @@ def test_a_wrong_setting_is_named(tmp_path: Path, old: str, new: str, complaint:
     [
         ({"kind": "tea_leaves"}, "there is no 'tea_leaves'; installed are .*lines"),
         ({"family": "f", "channels": [{"name": "a", "unit": "1"}]}, "model"),
-        ({"family": "f", "model": "m", "pth": "-"}, "pth"),
+        ({"family": "f", "model": "m", "pth": "-"}, r"pth.* - at `\$.source`"),
         ({"family": "f", "model": "m", "channels": [{"name": "a"}]}, r"\$.source.channels"),
     ],
 )
