@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from edge_agent.phases.machine import BY_JOB
 from foremend.values import Phase
 
 if TYPE_CHECKING:
@@ -15,13 +16,6 @@ TURNING: Final = 300.0
 """/min. A starter turns an engine slower, low idle is 600 and above."""
 WORKING: Final = 1100.0
 """/min. Above every low idle: the operator has raised the speed to work."""
-_BY_JOB: Final[dict[Job, Phase]] = {
-    "error": Phase.ERROR,
-    "paused": Phase.PAUSED,
-    "running": Phase.RUNNING,
-    "idle": Phase.IDLE,
-    "stopped": Phase.STOPPED,
-}
 
 
 def phase_of(job: Job, values: Mapping[str, float | None]) -> Phase:
@@ -30,8 +24,8 @@ def phase_of(job: Job, values: Mapping[str, float | None]) -> Phase:
     >>> phase_of("unknown", {"engine_speed": 1820.0})
     <Phase.RUNNING: 3>
     """
-    if job in _BY_JOB:
-        return _BY_JOB[job]
+    if job in BY_JOB:
+        return BY_JOB[job]
     speed = values.get("engine_speed")
     if speed is None:
         return Phase.UNKNOWN

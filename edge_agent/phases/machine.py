@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 
 TURNS_PER_MIN: Final = 30.0
 """A shaft that turns faster than this runs: below lies a sensor's noise, above every idle speed."""
-_BY_JOB: Final[dict[Job, Phase]] = {
+BY_JOB: Final[dict[Job, Phase]] = {
     "error": Phase.ERROR,
     "paused": Phase.PAUSED,
     "running": Phase.RUNNING,
     "idle": Phase.IDLE,
     "stopped": Phase.STOPPED,
 }
+"""What a machine says of itself, where it says it."""
 
 
 def phase_of(job: Job, values: Mapping[str, float | None]) -> Phase:
@@ -28,8 +29,8 @@ def phase_of(job: Job, values: Mapping[str, float | None]) -> Phase:
     >>> phase_of("unknown", {"speed": 1480.0})
     <Phase.RUNNING: 3>
     """
-    if job in _BY_JOB:
-        return _BY_JOB[job]
+    if job in BY_JOB:
+        return BY_JOB[job]
     speed = values.get("speed")
     if speed is None:
         return Phase.UNKNOWN
