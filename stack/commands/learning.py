@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from stack.commands.terms import JsonOption, settings_of
+from stack.commands.terms import JsonOption, ended_as_by_ctrl_c, settings_of
 
 commands: Final = typer.Typer()
 
@@ -62,19 +61,18 @@ def train(
     from stack import learning, parallel
     from stack.training import train_simulated
 
-    # Told to end, it ends as at Ctrl-C: the processes that train with it end too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     told = settings_of("train")
     workers = parallel.Workers(backend=parallel.Backend(backend.value), jobs=jobs, cluster=cluster)
     if simulated:
-        train_simulated(
-            told,
-            histories=simulated,
-            excavators=excavators,
-            seed=101 if seed is None else seed,
-            workers=workers,
-            only_missing=if_missing,
-        )
+        with ended_as_by_ctrl_c():
+            train_simulated(
+                told,
+                histories=simulated,
+                excavators=excavators,
+                seed=101 if seed is None else seed,
+                workers=workers,
+                only_missing=if_missing,
+            )
         return
     ask = learning.Ask(
         tenant=tenant or told.tenant,
@@ -87,7 +85,8 @@ def train(
         workers=workers,
         only_missing=if_missing,
     )
-    learning.train_stored(told, ask)
+    with ended_as_by_ctrl_c():
+        learning.train_stored(told, ask)
 
 
 @commands.command()

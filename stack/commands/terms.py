@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,7 @@ import typer
 from foremend import log, metrics, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from foremend.settings import Settings
 
@@ -20,6 +21,16 @@ DataDirOption = Annotated[
     Path, typer.Option(help="where all state lives", envvar="FOREMEND_DATA_DIR")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")]
+
+
+@contextmanager
+def ended_as_by_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM end what runs in here as Ctrl-C does: the processes that it started end too."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def seconds(text: str) -> float:

@@ -156,6 +156,7 @@ def test_one_that_will_not_stop_is_killed_once_its_time_is_over(tmp_path: Path, 
 
 
 def test_a_signal_ends_the_run_and_the_wait_for_a_start(tmp_path: Path, seen: Seen) -> None:
+    before = signal.getsignal(signal.SIGTERM)
     with Supervisor(tmp_path, on_event=seen.append) as supervisor:
         supervisor.start([shell("api", "exec sleep 60")])
         os.kill(os.getpid(), signal.SIGTERM)
@@ -164,7 +165,7 @@ def test_a_signal_ends_the_run_and_the_wait_for_a_start(tmp_path: Path, seen: Se
             supervisor.start([shell("late", "exec sleep 60", ready=lambda: False)])
 
     assert [event.service for event in seen if event.kind is Kind.STOPPED] == ["late", "api"]
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_memory_is_reported_for_each_service(supervisor: Supervisor) -> None:
