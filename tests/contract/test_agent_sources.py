@@ -96,6 +96,11 @@ def codes(items: list[Item]) -> list[str]:
     return [item.code for item in items if isinstance(item, Happening)]
 
 
+def codes_at(items: list[Item], code: str) -> int:
+    """Give the place of the first happening of this code."""
+    return next(i for i, o in enumerate(items) if isinstance(o, Happening) and o.code == code)
+
+
 async def test_what_the_peer_shows_is_read_and_what_it_shows_next_too(open_stage) -> None:
     async with open_stage() as audience:
         await audience.shown()
@@ -141,6 +146,8 @@ async def test_a_silent_device_is_given_up_and_its_last_values_are_not_kept_aliv
         await audience.until(lambda items: LOST in codes(items), since)
         await audience.until(lambda items: any(_is_stale(item) for item in items), since)
         lost = len(audience.items)
+        given_up = since + codes_at(audience.items[since:], LOST)
+        assert all(map(_is_stale, audience.frames(given_up)))
         await audience.stage.plug()
         await audience.shown(lost)
 
