@@ -50,6 +50,11 @@ class FarSide:
         self._tell = tell
         self._seen: dict[tuple[Address, str], set[int]] = defaultdict(set)
         self._scheduled = False
+        self._over = False
+
+    def leave(self) -> None:
+        """Acknowledge nothing more."""
+        self._over = True
 
     def saw(self, topic: str, payload: bytes) -> None:
         """Note a message's number."""
@@ -64,6 +69,8 @@ class FarSide:
             asyncio.get_running_loop().call_later(ACK_EVERY_S, self._acknowledge)
 
     def _acknowledge(self) -> None:
+        if self._over:
+            return
         self._scheduled = False
         for (address, boot), seqs in self._seen.items():
             ack = Ack(boot=boot, ranges=tuple((seq, seq) for seq in sorted(seqs)))
@@ -85,6 +92,7 @@ async def far_side(broker: BrokerConfig) -> AsyncIterator[FarSide]:
         side = FarSide(lambda topic, ack: tasks.create_task(client.publish(topic, ack)))
         listening = tasks.create_task(_listen(client, side))
         yield side
+        side.leave()
         listening.cancel()
 
 

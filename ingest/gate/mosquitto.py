@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +30,10 @@ PID: Final = "broker.pid"
 _log = get_logger(__name__)
 
 
+AGAIN_S: Final = 1.0
+"""After a signal, until it is given once more."""
+
+
 def keep(folder: Path, connection: Connection) -> bool:
     """Bring the files up to date; where they changed, have the broker read them anew.
 
@@ -38,6 +43,10 @@ def keep(folder: Path, connection: Connection) -> bool:
     changed = [_put(folder / name, text) for name, text in files(entries).items()]
     if any(changed):
         _tell(folder / PID)
+        # Mosquitto drops a signal that comes while it still reads for the one before.
+        again = threading.Timer(AGAIN_S, _tell, (folder / PID,))
+        again.daemon = True
+        again.start()
         _log.info("told who may come in", devices=len(entries))
     return False
 

@@ -26,7 +26,7 @@ from stack.embedded.broker import (
 )
 from stack.embedded.datadir import DataDir, open_data_dir
 from stack.embedded.mqtt_probe import Answer, Login, probe
-from stack.embedded.ports import LOOPBACK, PortTaken, free_port
+from stack.embedded.ports import LOOPBACK, PortTaken, free_port, is_free
 from stack.embedded.server import ServerFailed, serving, start
 
 if TYPE_CHECKING:
@@ -165,7 +165,8 @@ def test_a_killed_broker_comes_back_on_the_same_port(home: DataDir, program: Pro
 
 
 def test_a_taken_port_is_one_sentence(home: DataDir, program: Program) -> None:
-    port = free_port()
+    # Mosquitto takes the port above it as well.
+    port = next(port for port in iter(free_port, None) if is_free(port + 1))
     server = EmbeddedBroker(home, program=program, port=port)
     # Bound but not listening: taken, and no probe is kept waiting for an answer.
     with socket.socket() as stranger:
