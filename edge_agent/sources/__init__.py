@@ -1,4 +1,5 @@
-"""Where readings come from, one module a kind; each is found by its entry point.
+"""Where readings come from, a folder or a module a kind; each is found by its entry point.
 
-What every source shares stands in `edge_agent.source`; what becomes of a reading, in its `intake`.
+A folder's `peer` is what speaks to the device and offers the kind; modules beside it read its words
+and are pure. What every source shares stands in `edge_agent.live` and `edge_agent.source`.
 """

@@ -14,7 +14,7 @@ import pytest
 from edge_agent.downlink.kinds import CommandFailed
 from edge_agent.site import Site
 from edge_agent.source import Frame, Happening
-from edge_agent.sources.marlin import KIND, MarlinConfig
+from edge_agent.sources.marlin.peer import KIND, MarlinConfig
 from foremend.errors import Unavailable
 from foremend.values import SOURCE_LOST as LOST
 from foremend.values import Phase

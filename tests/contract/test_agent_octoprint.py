@@ -12,7 +12,7 @@ from edge_agent import bench
 from edge_agent.config import BrokerConfig
 from edge_agent.site import Site
 from edge_agent.source import Frame, Happening
-from edge_agent.sources.octoprint import KIND, VERSION, OctoPrintConfig
+from edge_agent.sources.octoprint.peer import KIND, VERSION, OctoPrintConfig
 from foremend.values import SOURCE_LOST as LOST
 from foremend.values import Phase
 from tests.peers import octoprint

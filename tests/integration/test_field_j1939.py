@@ -14,7 +14,7 @@ import pytest
 from edge_agent.live.words import Told
 from edge_agent.site import Site
 from edge_agent.source import Happening
-from edge_agent.sources.j1939 import J1939Config, J1939Peer
+from edge_agent.sources.j1939.peer import J1939Config, J1939Peer
 from foremend.errors import Unavailable
 from tests.peers.j1939 import DM1, DM2, ENGINE, HOURS, MAPPING, Adapter, Engine, config
 from tests.peers.relay import SerialRelay

@@ -16,7 +16,7 @@ from edge_agent.live.words import Told
 from edge_agent.site import Site
 from edge_agent.source import Frame
 from edge_agent.sources.kinds import make_source
-from edge_agent.sources.modbus import ModbusConfig, ModbusPeer
+from edge_agent.sources.modbus.peer import ModbusConfig, ModbusPeer
 from foremend.errors import ConfigurationError, Unavailable
 from foremend.values import Phase
 from tests.peers.modbus import stage

@@ -12,8 +12,8 @@ import pytest
 from edge_agent.live.words import Told
 from edge_agent.site import Site
 from edge_agent.source import Happening
-from edge_agent.sources.mtconnect import MtConnectPeer
-from edge_agent.sources.mtconnect_words import devices, find
+from edge_agent.sources.mtconnect.peer import MtConnectPeer
+from edge_agent.sources.mtconnect.words import devices, find
 from foremend.errors import Unavailable
 from tests.peers.mtconnect import DEVICES, NOISE, Agent, config, running
 

@@ -16,7 +16,7 @@ from edge_agent.live.words import Told
 from edge_agent.site import Site
 from edge_agent.source import Happening
 from edge_agent.sources.kinds import make_source
-from edge_agent.sources.opcua import OpcUaPeer
+from edge_agent.sources.opcua.peer import OpcUaPeer
 from foremend.errors import ConfigurationError, Unavailable
 from tests.peers.opcua import PASSWORD, READER, URI, at_rest, certified, config
 

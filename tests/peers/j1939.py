@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import j1939
 
 from edge_agent.site import Site
-from edge_agent.sources.j1939 import J1939Config, make
+from edge_agent.sources.j1939.peer import J1939Config, make
 from tests.peers.relay import SerialRelay
 
 if TYPE_CHECKING:

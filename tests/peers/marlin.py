@@ -8,7 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from edge_agent.site import Site
-from edge_agent.sources.marlin import KIND, MarlinConfig
+from edge_agent.sources.marlin.peer import KIND, MarlinConfig
 from simulators.emulators.marlin import Marlin, Told
 from simulators.emulators.terminal import Terminal, plugged
 

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from edge_agent.site import Site
-from edge_agent.sources.marlin import KIND, MarlinConfig
+from edge_agent.sources.marlin.peer import KIND, MarlinConfig
 from stack.drill.ground import NotHere
 from stack.drill.octoprint import find
 from tests.peers.marlin import NOISE

@@ -11,7 +11,7 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from edge_agent.site import Site
-from edge_agent.sources.modbus import ModbusConfig, make
+from edge_agent.sources.modbus.peer import ModbusConfig, make
 from tests.peers.relay import tcp_relay
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pymodbus.server import ModbusSerialServer
 
 from edge_agent.site import Site
-from edge_agent.sources.modbus import make
+from edge_agent.sources.modbus.peer import make
 from tests.peers.modbus import Registers, config, device
 from tests.peers.relay import SerialRelay
 

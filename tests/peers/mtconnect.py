@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 from xml.sax.saxutils import quoteattr
 
 from edge_agent.site import Site
-from edge_agent.sources.mtconnect import MtConnectConfig, make
+from edge_agent.sources.mtconnect.peer import MtConnectConfig, make
 from tests.peers.relay import tcp_relay
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from edge_agent.site import Site
-from edge_agent.sources.octoprint import KIND, OctoPrintConfig
+from edge_agent.sources.octoprint.peer import KIND, OctoPrintConfig
 from stack.drill.ground import NotHere
 from stack.drill.octoprint import API_KEY, OctoPrint, find
 from stack.drill.relay import Mode, Relay

@@ -21,7 +21,7 @@ from asyncua.server.user_managers import UserManager
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from edge_agent.site import Site
-from edge_agent.sources.opcua import OpcUaConfig, make
+from edge_agent.sources.opcua.peer import OpcUaConfig, make
 from tests.peers.relay import tcp_relay
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from j1939 import DTC
 
 from edge_agent.phases import phase_function
-from edge_agent.sources.j1939_asking import NULL, Asking, name_of
-from edge_agent.sources.j1939_faults import DM1, DM2, Fault, Faults, faults, lamp
-from edge_agent.sources.j1939_frames import (
+from edge_agent.sources.j1939.asking import NULL, Asking, name_of
+from edge_agent.sources.j1939.faults import DM1, DM2, Fault, Faults, faults, lamp
+from edge_agent.sources.j1939.frames import (
     ADDRESS_CLAIMED,
     GLOBAL,
     REQUEST,
@@ -21,7 +21,7 @@ from edge_agent.sources.j1939_frames import (
     identifier,
     parameters,
 )
-from edge_agent.sources.j1939_spns import Spn, shipped, wanted
+from edge_agent.sources.j1939.spns import Spn, shipped, wanted
 from foremend.errors import ConfigurationError
 from foremend.values import Phase
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from edge_agent.live.words import Told
 from edge_agent.source import Happening
-from edge_agent.sources.marlin_talk import ANSWER_MS, ASK_EVERY_MS, Order, Talk
-from edge_agent.sources.marlin_words import (
+from edge_agent.sources.marlin.talk import ANSWER_MS, ASK_EVERY_MS, Order, Talk
+from edge_agent.sources.marlin.words import (
     LONGEST_LINE,
     Lines,
     Whole,

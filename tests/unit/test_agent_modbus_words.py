@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.sources.modbus_words import MOST, blocks, point
+from edge_agent.sources.modbus.words import MOST, blocks, point
 from foremend.errors import ConfigurationError
 
 FORMS = {"float32": "f", "int32": "i", "uint32": "I", "float64": "d", "int64": "q", "int16": "h"}

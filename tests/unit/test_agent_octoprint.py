@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from edge_agent.live.words import Told
 from edge_agent.source import Happening
-from edge_agent.sources.octoprint import OctoPrintConfig
-from edge_agent.sources.octoprint_words import EVENTS, Hearing
+from edge_agent.sources.octoprint.peer import OctoPrintConfig
+from edge_agent.sources.octoprint.words import EVENTS, Hearing
 from foremend.errors import ConfigurationError, Unavailable
 
 if TYPE_CHECKING:

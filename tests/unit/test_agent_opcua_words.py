@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_agent.live.ages import Ages
-from edge_agent.sources.opcua_words import Node, Step, age_ms, health_of, state_of, target, uris
+from edge_agent.sources.opcua.words import Node, Step, age_ms, health_of, state_of, target, uris
 from foremend.errors import ConfigurationError
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

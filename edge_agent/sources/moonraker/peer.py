@@ -8,10 +8,12 @@ from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
+from edge_agent.live.source import LiveSource
 from edge_agent.selftest.owed import Owed
 from edge_agent.selftest.plan import USUAL
+from edge_agent.sources.kinds import SourceKind
 from edge_agent.sources.moonraker.bench import AT_WORK, OFF, KlipperBench
-from edge_agent.sources.moonraker.config import one_shot_token, websocket_url
+from edge_agent.sources.moonraker.config import MoonrakerConfig, one_shot_token, websocket_url
 from edge_agent.sources.moonraker.listener import STATUS, Listener, Memory, Need
 from edge_agent.sources.moonraker.orders import KINDS, Orders
 from edge_agent.sources.moonraker.rpc import Refused, connected
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from edge_agent.live.words import Word
     from edge_agent.selftest.plan import Plan
     from edge_agent.site import Site
-    from edge_agent.sources.moonraker.config import MoonrakerConfig
     from edge_agent.sources.moonraker.rpc import Rpc
     from foremend.wire import Details
 
@@ -189,3 +190,10 @@ def _table(told: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever the method a
 def _names(told: Any) -> list[str]:  # noqa: ANN401 - whatever the method answers
     objects = _table(told).get("objects")
     return [name for name in objects if isinstance(name, str)] if isinstance(objects, list) else []
+
+
+def _make(config: MoonrakerConfig, site: Site) -> LiveSource:
+    return LiveSource(MoonrakerPeer(config, site), config, site)
+
+
+KIND: Final = SourceKind(config=MoonrakerConfig, make=_make)

@@ -11,11 +11,11 @@ from msgspec import Meta
 
 from edge_agent.live.source import LiveConfig, LiveSource, Seconds
 from edge_agent.live.words import Told
-from edge_agent.sources.j1939_asking import Asking, name_of
-from edge_agent.sources.j1939_bus import frames, opened
-from edge_agent.sources.j1939_faults import DM1, DM2, Faults
-from edge_agent.sources.j1939_frames import Broadcasts, parameters
-from edge_agent.sources.j1939_spns import Spn, shipped, wanted
+from edge_agent.sources.j1939.asking import Asking, name_of
+from edge_agent.sources.j1939.bus import frames, opened
+from edge_agent.sources.j1939.faults import DM1, DM2, Faults
+from edge_agent.sources.j1939.frames import Broadcasts, parameters
+from edge_agent.sources.j1939.spns import Spn, shipped, wanted
 from edge_agent.sources.kinds import SourceKind
 from foremend.errors import Unavailable
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from edge_agent.live.words import Word
     from edge_agent.site import Site
-    from edge_agent.sources.j1939_frames import Parameters
+    from edge_agent.sources.j1939.frames import Parameters
 
 LOG: Final = logging.getLogger(__name__)
 SEND_S: Final = 0.1

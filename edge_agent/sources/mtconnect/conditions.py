@@ -14,7 +14,7 @@ from edge_agent.source import Happening
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from edge_agent.sources.mtconnect_words import Condition, Level
+    from edge_agent.sources.mtconnect.words import Condition, Level
     from foremend.clock import Millis
     from foremend.wire import Scalar
 

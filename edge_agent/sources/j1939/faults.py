@@ -13,7 +13,7 @@ from edge_agent.source import Happening
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge_agent.sources.j1939_frames import Parameters
+    from edge_agent.sources.j1939.frames import Parameters
     from foremend.clock import Millis
     from foremend.wire import Scalar
 

@@ -22,7 +22,7 @@ from edge_agent.live.source import LiveConfig, LiveSource
 from edge_agent.live.words import Told
 from edge_agent.source import Happening
 from edge_agent.sources.kinds import SourceKind
-from edge_agent.sources.octoprint_words import EVENTS, LOGS, Hearing
+from edge_agent.sources.octoprint.words import EVENTS, LOGS, Hearing
 from foremend.errors import ConfigurationError, Unavailable
 from foremend.values import Phase
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge_agent.live.words import Told
 from edge_agent.source import Happening
-from edge_agent.sources.marlin_words import (
+from edge_agent.sources.marlin.words import (
     RUNOUT,
     Whole,
     error_in,

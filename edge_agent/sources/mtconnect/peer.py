@@ -14,9 +14,9 @@ from edge_agent.live.ages import Ages
 from edge_agent.live.source import LiveConfig, LiveSource, Seconds
 from edge_agent.live.words import Told
 from edge_agent.source import Happening
-from edge_agent.sources import mtconnect_words as words
 from edge_agent.sources.kinds import SourceKind
-from edge_agent.sources.mtconnect_conditions import Conditions
+from edge_agent.sources.mtconnect import words
+from edge_agent.sources.mtconnect.conditions import Conditions
 from foremend.errors import MalformedMessage, Unavailable
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from pymodbus.exceptions import ModbusException
 from edge_agent.live.source import LiveConfig, LiveSource, Seconds
 from edge_agent.live.words import Told
 from edge_agent.sources.kinds import SourceKind
-from edge_agent.sources.modbus_words import BITS, Block, blocks, point
+from edge_agent.sources.modbus.words import BITS, Block, blocks, point
 from foremend.errors import Unavailable
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from serial_asyncio_fast import open_serial_connection
 from edge_agent.downlink.kinds import ANY, CommandFailed
 from edge_agent.live.source import LiveConfig, LiveSource
 from edge_agent.sources.kinds import SourceKind
-from edge_agent.sources.marlin_talk import Order, Talk
-from edge_agent.sources.marlin_words import Lines
+from edge_agent.sources.marlin.talk import Order, Talk
+from edge_agent.sources.marlin.words import Lines
 from foremend.errors import Unavailable
 from foremend.values import Phase
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from edge_agent.live.words import Told
 from edge_agent.source import Happening
-from edge_agent.sources.marlin_words import RUNOUT, Whole, error_in, fault_of, runs_out
+from edge_agent.sources.marlin.words import RUNOUT, Whole, error_in, fault_of, runs_out
 from foremend.errors import Unavailable
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from edge_agent.live.source import LiveConfig, LiveSource, Seconds
 from edge_agent.live.words import Told
 from edge_agent.source import Happening
 from edge_agent.sources.kinds import SourceKind
-from edge_agent.sources.opcua_words import (
+from edge_agent.sources.opcua.words import (
     BAD,
     HEALTH_CHANNEL,
     UNCERTAIN,

@@ -62,7 +62,7 @@ class _Shipped(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 @cache
 def shipped() -> dict[int, Spn]:
     """Give the parameters that come with the agent, by number."""
-    file = resources.files("edge_agent") / "sources" / "j1939_spns.toml"
+    file = resources.files("edge_agent.sources.j1939") / "spns.toml"
     return {spn.spn: spn for spn in msgspec.toml.decode(file.read_bytes(), type=_Shipped).spn}
 
 

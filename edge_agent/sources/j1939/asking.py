@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from edge_agent.sources.j1939_frames import ADDRESS_CLAIMED, GLOBAL, REQUEST, identifier
+from edge_agent.sources.j1939.frames import ADDRESS_CLAIMED, GLOBAL, REQUEST, identifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge_agent.sources.j1939_frames import Parameters
+    from edge_agent.sources.j1939.frames import Parameters
     from foremend.clock import Millis
 
 NULL: Final = 254

@@ -1,0 +1,1 @@
+"""Machines on a CAN bus, as SAE J1939 speaks on it."""

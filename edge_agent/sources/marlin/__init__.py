@@ -1,0 +1,1 @@
+"""Printers on a serial port that speak Marlin's dialect."""

@@ -1,0 +1,1 @@
+"""Controllers that speak Modbus, over TCP or a serial line."""

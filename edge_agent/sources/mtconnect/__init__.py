@@ -1,0 +1,1 @@
+"""Machine tools behind an MTConnect agent."""

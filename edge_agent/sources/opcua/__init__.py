@@ -1,0 +1,1 @@
+"""Machines with an OPC UA server."""
