@@ -83,6 +83,15 @@ class Present:
         limit_ms = self.stale_after_ms if limit_s is None else round(1000 * limit_s)
         return held.value if now_ms - heard_ms <= limit_ms else None
 
+    def channel(self, name: str, now_ms: Millis) -> tuple[float, Millis] | None:
+        """Give a channel's value and how old it is; None where it is not known or no longer."""
+        for channel, held in zip(self.mapping.channels, self._held, strict=True):
+            if channel.name == name:
+                value = self._believed(channel, held, now_ms)
+                at_ms = self.heard_ms if self.mapping.delta else held.at_ms
+                return None if value is None else (value, now_ms - at_ms)
+        return None
+
     def frame(self, now_ms: Millis) -> Frame | None:
         """Give a frame where something was heard since the last; its phase is still to be told.
 

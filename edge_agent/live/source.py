@@ -17,6 +17,10 @@ from edge_agent.live.mapping import Mapped, load
 from edge_agent.live.odometers import Logbook, Usage
 from edge_agent.live.present import Present
 from edge_agent.live.words import Told
+from edge_agent.selftest.bench import Testable
+from edge_agent.selftest.orders import PHASES, SELF_TEST, SelfTests
+from edge_agent.selftest.plan import USUAL, Plan
+from edge_agent.selftest.reading import reading
 from edge_agent.source import Description, Frame, Happening
 from edge_agent.tasks import end
 from foremend import wire  # noqa: TC001 - msgspec reads the annotations at run time
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from edge_agent.downlink.decide import Phases
     from edge_agent.live.mapping import Mapping as DeviceMapping
     from edge_agent.live.words import Peer, Word
+    from edge_agent.selftest.bench import Bench
     from edge_agent.site import Site
     from edge_agent.source import Item
     from foremend.clock import Millis
@@ -75,7 +80,7 @@ class LiveSource:
     >>> LiveSource(peer, config, site)
     """
 
-    def __init__(self, peer: Peer, config: LiveConfig, site: Site) -> None:
+    def __init__(self, peer: Peer, config: LiveConfig, site: Site, plan: Plan = USUAL) -> None:
         self._peer, self._config, self._site = peer, config, site
         self._mapping = config.device()
         self._present = Present(
@@ -91,6 +96,7 @@ class LiveSource:
         self._happened: deque[Happening] = deque(maxlen=MOST_HAPPENINGS)
         self._away = False
         self._closed = asyncio.Event()
+        self._tests = self._tests_on(peer.bench(), plan) if isinstance(peer, Testable) else None
 
     def describe(self) -> Description:
         """Say what the device is, as its mapping does, odometers behind its channels."""
@@ -105,18 +111,23 @@ class LiveSource:
     async def read(self) -> AsyncIterator[Item]:
         """Give frames and happenings until closed."""
         self._usage = self._logbook.open()
-        listening = asyncio.create_task(self._listen(), name=f"{self._site.device} listens")
+        tasks = [asyncio.create_task(self._listen(), name=f"{self._site.device} listens")]
+        if self._tests is not None:
+            settling = self._tests.settle()
+            tasks.append(asyncio.create_task(settling, name=f"{self._site.device} is left cold"))
         try:
             while not self._closed.is_set():
                 await self._pause(self._config.every_s)
                 for item in self._due():
                     yield item
-                if listening.done():
-                    # It never ends by itself: its death is ours.
-                    listening.result()
+                for task in tasks:
+                    if task.done():
+                        # None ends by itself: its death is ours.
+                        task.result()
         finally:
-            if not await end(listening):
-                LOG.error("what reads the device does not end, and is left")
+            for task in tasks:
+                if not await end(task):
+                    LOG.error("what reads the device does not end, and is left")
             self._logbook.keep(self._usage)
 
     async def close(self) -> None:
@@ -125,17 +136,30 @@ class LiveSource:
 
     @property
     def kinds(self) -> Mapping[str, Phases]:
-        """What the peer can be told to do, and in which phases at all."""
-        return self._peer.kinds if isinstance(self._peer, Commandable) else {}
+        """What the device can be told to do, and in which phases at all."""
+        kinds = self._peer.kinds if isinstance(self._peer, Commandable) else {}
+        return kinds if self._tests is None else {**kinds, SELF_TEST: PHASES}
 
     async def run(self, kind: str, args: Details) -> Details:
-        """Have the peer do it, once; raises CommandFailed."""
-        if not isinstance(self._peer, Commandable):
-            raise CommandFailed(f"this device cannot be told to {kind}")
+        """Have it done, once; raises CommandFailed."""
         try:
-            return await self._peer.run(kind, args)
+            if kind == SELF_TEST and self._tests is not None:
+                return await self._tests.run(args)
+            if isinstance(self._peer, Commandable):
+                return await self._peer.run(kind, args)
         except (Unavailable, OSError, TimeoutError) as error:
             raise CommandFailed(f"the device does not answer: {error}") from error
+        raise CommandFailed(f"this device cannot be told to {kind}")
+
+    def _tests_on(self, bench: Bench, plan: Plan) -> SelfTests:
+        site = self._site
+        return SelfTests(
+            bench,
+            lambda: reading(self._present, site.steady_ms()),
+            site.folder / f"{site.device}.heaters",
+            steady_ms=site.steady_ms,
+            plan=plan,
+        )
 
     def _due(self) -> list[Item]:
         happened, self._happened = list(self._happened), deque(maxlen=MOST_HAPPENINGS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,11 +14,15 @@ class Reading:
     """
 
     hotend_c: float | None = None
+    hotend_age_s: float = 0.0
+    """How long ago the hot end was read: firmwares report every second or two."""
     hotend_power: float | None = None
     fan_rpm: float | None = None
     hotend_fan_rpm: float | None = None
     fit: bool = True
     """Whether it is ready, and nobody else has it do anything."""
+    at_work: bool = False
+    """Whether a job has it, which sees to its own heat."""
 
 
 Spectrum = tuple[tuple[float, float], ...]
@@ -26,10 +30,13 @@ Spectrum = tuple[tuple[float, float], ...]
 
 
 class Bench(Protocol):
-    """A printer that can be tested; each call raises a ForemendError where it does not obey."""
+    """A printer that can be told what a test needs.
 
-    async def read(self) -> Reading:
-        """Read it now."""
+    Each call raises a ForemendError where the printer does not obey.
+    """
+
+    async def begin(self) -> None:
+        """Raise CommandFailed where somebody has it now whom no reading shows."""
 
     async def heat(self, target_c: float) -> None:
         """Set the hot end's target, and do not wait for it."""
@@ -41,4 +48,12 @@ class Bench(Protocol):
         """Measure an axis' resonance; None where it cannot, or may not without moving blindly."""
 
     async def off(self) -> None:
-        """Switch heaters and fan off; tries whatever it can."""
+        """Switch heater and fan off; tries whatever it can."""
+
+
+@runtime_checkable
+class Testable(Protocol):
+    """A peer whose printer can be tested."""
+
+    def bench(self) -> Bench:
+        """Give the bench that stands for it, whether it is there or not."""

@@ -16,7 +16,7 @@ class FakeBench:
     """One whose clock moves only by `pause`.
 
     >>> bench = FakeBench(gain_k_s=3.0, rpm=5000.0)
-    >>> await SelfTest(bench, pause=bench.pause, now_s=lambda: bench.now_s).run()
+    >>> await SelfTest(bench, bench.read, pause=bench.pause, now_s=lambda: bench.now_s).run()
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class FakeBench:
         if self.target_c > self.hotend_c:
             self.hotend_c = min(self.hotend_c + self._gain_k_s * seconds, self.target_c)
 
-    async def read(self) -> Reading:
+    def read(self) -> Reading:
         """Read it now."""
         heats = self.target_c > self.hotend_c
         return Reading(
@@ -48,6 +48,9 @@ class FakeBench:
             fan_rpm=None if self._rpm is None else self._rpm * self.fan,
             fit=self.now_s < self._busy_after_s,
         )
+
+    async def begin(self) -> None:
+        """Let it begin."""
 
     async def heat(self, target_c: float) -> None:
         """Set the hot end's target."""

@@ -57,8 +57,16 @@ class Heating:
 
 
 def judge_heating(series: Series, *, start_c: float, target_c: float) -> Heating:
-    """Judge a step of a heater's target."""
-    read = [(t, r.hotend_c, r.hotend_power) for t, r in series if r.hotend_c is not None]
+    """Judge a step of a heater's target.
+
+    A report that was read twice counts once, at the instant at which the hot end was so.
+    """
+    told = [
+        (t - r.hotend_age_s, r.hotend_c, r.hotend_power)
+        for t, r in series
+        if r.hotend_c is not None
+    ]
+    read = [(t, c, p) for t, c, p in {round(row[0], 3): row for row in told}.values() if t >= 0]
     if len(read) < _FEW:
         return Heating(verdict=Verdict.NO_READING)
     top_c, span = max(c for _, c, _ in read), target_c - start_c

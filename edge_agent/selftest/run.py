@@ -20,19 +20,21 @@ if TYPE_CHECKING:
 class SelfTest:
     """One run.
 
-    >>> await SelfTest(bench, plan, pause=asyncio.sleep, now_s=monotonic).run()
+    >>> await SelfTest(bench, read, plan, pause=asyncio.sleep, now_s=monotonic).run()
     {'fan_verdict': 'measured', 'fan_rpm': 5560.0, ...}
     """
 
     def __init__(
         self,
         bench: Bench,
+        read: Callable[[], Reading],
         plan: Plan = USUAL,
         *,
         pause: Callable[[float], Awaitable[None]],
         now_s: Callable[[], float],
     ) -> None:
-        self._bench, self._plan, self._pause, self._now_s = bench, plan, pause, now_s
+        self._bench, self._read, self._plan = bench, read, plan
+        self._pause, self._now_s = pause, now_s
 
     async def run(self) -> Details:
         """Run the tests in their order; give figures under `TEST_FIGURE`.
@@ -43,6 +45,7 @@ class SelfTest:
         """
         how = {Test.FAN: self._fan, Test.HEATER: self._heater, Test.BELT: self._belt}
         found: Details = {}
+        await self._bench.begin()
         try:
             for test in self._plan.tests:
                 found |= await how[test]()
@@ -51,14 +54,14 @@ class SelfTest:
         return found
 
     async def _fan(self) -> Details:
-        await self._checked()
+        self._checked()
         await self._bench.blow(1.0)
         series = await self._series(self._plan.fan_s, lambda _reading: False)
         await self._bench.blow(0.0)
         return _told("fan", judge_fan([(t, r.fan_rpm) for t, r in series]))
 
     async def _heater(self) -> Details:
-        plan, start_c = self._plan, (await self._checked()).hotend_c
+        plan, start_c = self._plan, self._checked().hotend_c
         if start_c is None:
             raise CommandFailed("the hot end's temperature is not known")
         target_c = plan.target_c(start_c)
@@ -78,7 +81,7 @@ class SelfTest:
         return {**told, "heater_start_c": _rounded(start_c), "heater_target_c": _rounded(target_c)}
 
     async def _belt(self) -> Details:
-        await self._checked()
+        self._checked()
         found: Details = {}
         for axis in self._plan.axes:
             spectrum = await self._bench.shake(axis)
@@ -92,14 +95,14 @@ class SelfTest:
         begun_s, series = self._now_s(), Series()
         while self._now_s() - begun_s < for_s:
             await self._pause(self._plan.every_s)
-            reading = await self._checked()
+            reading = self._checked()
             series.append((self._now_s() - begun_s, reading))
             if enough(reading):
                 break
         return series
 
-    async def _checked(self) -> Reading:
-        reading = await self._bench.read()
+    def _checked(self) -> Reading:
+        reading = self._read()
         if not reading.fit:
             raise CommandFailed("the printer is at work, or not ready")
         return reading

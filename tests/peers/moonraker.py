@@ -183,7 +183,7 @@ def source(url: str, folder: Path, **more: object) -> LiveSource:
     }
     config = msgspec.convert(told, MoonrakerConfig)
     site = Site(device="klipper", folder=folder)
-    return LiveSource(MoonrakerPeer(config, site, plan=QUICK), config, site)
+    return LiveSource(MoonrakerPeer(config, site), config, site, plan=QUICK)
 
 
 @asynccontextmanager

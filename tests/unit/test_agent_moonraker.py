@@ -336,7 +336,6 @@ def test_the_websocket_stands_beside_the_pages(url: str, socket: str) -> None:
         ("resume", {Phase.PAUSED}),
         ("cancel", {Phase.HEATING, Phase.RUNNING, Phase.PAUSED}),
         ("diagnostics", set(Phase)),
-        ("self_test", {Phase.IDLE}),
     ],
 )
 def test_each_order_is_obeyed_in_its_phases_alone(kind: str, phases: set[Phase]) -> None:

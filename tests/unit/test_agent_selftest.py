@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def run_on(bench: FakeBench, *tests: Test) -> dict[str, object]:
     plan = replace(USUAL, tests=tests or tuple(Test))
-    test = SelfTest(bench, plan, pause=bench.pause, now_s=lambda: bench.now_s)
+    test = SelfTest(bench, bench.read, plan, pause=bench.pause, now_s=lambda: bench.now_s)
     return asyncio.run(test.run())
 
 
@@ -74,6 +74,7 @@ def test_a_heater_that_runs_away_is_switched_off_at_once() -> None:
 
     test = SelfTest(
         bench,
+        bench.read,
         replace(USUAL, tests=(Test.HEATER,)),
         pause=runs_away,
         now_s=lambda: bench.now_s,
@@ -90,7 +91,9 @@ async def test_a_test_that_is_cancelled_leaves_all_off() -> None:
         warm.set()
         await asyncio.Event().wait()
 
-    test = SelfTest(bench, replace(USUAL, tests=(Test.HEATER,)), pause=waits, now_s=lambda: 0.0)
+    test = SelfTest(
+        bench, bench.read, replace(USUAL, tests=(Test.HEATER,)), pause=waits, now_s=lambda: 0.0
+    )
     running = asyncio.create_task(test.run())
     await warm.wait()
     assert bench.target_c > 0

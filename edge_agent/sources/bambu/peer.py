@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from edge_agent.downlink.kinds import ANY, CommandFailed
 from edge_agent.live.source import LiveConfig, LiveSource, Seconds
+from edge_agent.selftest.gcode import GcodeBench
 from edge_agent.sources.bambu import trust
 from edge_agent.sources.bambu.report import Reader
 from edge_agent.sources.kinds import SourceKind
@@ -102,10 +103,20 @@ class BambuPeer:
             told = modules if isinstance(modules, list) else []
             named = [m for m in told[:32] if isinstance(m, dict) and "name" in m]
             return {str(m["name"])[:64]: str(m.get("sw_ver", ""))[:64] for m in named}
-        answer = await self._ask("print", _COMMANDS[kind][0])
+        await self._order(_COMMANDS[kind][0])
+        return {}
+
+    def bench(self) -> GcodeBench:
+        """Give what a self-test tells it; `P1` is the part's fan among several."""
+        return GcodeBench(self._lines, fan="M106 P1")
+
+    async def _lines(self, lines: tuple[str, ...]) -> None:
+        await self._order("gcode_line", param="".join(f"{line}\n" for line in lines))
+
+    async def _order(self, command: str, **more: str) -> None:
+        answer = await self._ask("print", command, **more)
         if str(answer.get("result", "")).lower() != "success":
             raise CommandFailed(f"the printer refused: {answer.get('reason') or 'no reason given'}")
-        return {}
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[aiomqtt.Client]:
@@ -169,13 +180,15 @@ class BambuPeer:
         self._number += 1
         return str(self._number)
 
-    async def _say(self, client: aiomqtt.Client, topic: str, command: str, number: str) -> None:
-        said = {topic: {"sequence_id": number, "command": command}}
+    async def _say(
+        self, client: aiomqtt.Client, topic: str, command: str, number: str, **more: str
+    ) -> None:
+        said = {topic: {"sequence_id": number, "command": command, **more}}
         await client.publish(
             f"device/{self._config.serial}/request", msgspec.json.encode(said), qos=1
         )
 
-    async def _ask(self, topic: str, command: str) -> dict[str, Any]:
+    async def _ask(self, topic: str, command: str, **more: str) -> dict[str, Any]:
         client = self._client
         if client is None:
             raise CommandFailed("the printer is not connected")
@@ -183,7 +196,7 @@ class BambuPeer:
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
         try:
-            await self._say(client, topic, command, number)
+            await self._say(client, topic, command, number, **more)
             async with asyncio.timeout(ANSWER_S):
                 return await answer
         except TimeoutError as error:

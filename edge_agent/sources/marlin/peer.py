@@ -14,6 +14,7 @@ from serial_asyncio_fast import open_serial_connection
 
 from edge_agent.downlink.kinds import ANY, CommandFailed
 from edge_agent.live.source import LiveConfig, LiveSource
+from edge_agent.selftest.gcode import GcodeBench
 from edge_agent.sources.kinds import SourceKind
 from edge_agent.sources.marlin.talk import Order, Talk
 from edge_agent.sources.marlin.words import Lines
@@ -109,13 +110,20 @@ class MarlinPeer:
             names = ("firmware", "temperatures", "card")
             told = zip(names, answers, strict=True)
             return {name: " | ".join(answer)[:256] for name, answer in told}
-        answer = await self._ask(_CODES[kind])
-        refused = [line for line in answer if "Unknown command" in line]
-        if refused:
-            raise CommandFailed(f"the firmware does not know {_CODES[kind]}")
+        await self._tell((_CODES[kind],))
         if self._talk is not None:
             self._talk.pause() if kind == "pause" else self._talk.unpause()
         return {}
+
+    def bench(self) -> GcodeBench:
+        """Give what a self-test tells it."""
+        return GcodeBench(self._tell)
+
+    async def _tell(self, lines: tuple[str, ...]) -> None:
+        """Send lines, one after the other; raises CommandFailed."""
+        for line in lines:
+            if any("Unknown command" in answer for answer in await self._ask(line)):
+                raise CommandFailed(f"the firmware does not know {line}")
 
     async def _ask(self, line: str) -> tuple[str, ...]:
         """Send a line and give its answer's.

@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from edge_agent.selftest.bench import Reading
-from edge_agent.sources.moonraker.status import class_of
-from foremend.errors import ForemendError, Unavailable
+from edge_agent.downlink.kinds import CommandFailed
+from foremend.errors import ForemendError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
 
     from edge_agent.selftest.bench import Spectrum
-    from edge_agent.selftest.owed import Owed
     from edge_agent.sources.moonraker.rpc import Rpc
 
 OFF: Final = "TURN_OFF_HEATERS\nM107"
@@ -27,42 +25,25 @@ SAID_S: Final = 5.0
 """For the line that names the file, once the sweep was answered."""
 MOST_BYTES: Final = 2**20
 _WRITTEN: Final = re.compile(r"Resonances data written to (\S+) file")
-AT_WORK: Final = frozenset({"printing", "paused"})
-"""States of a print that has the printer to itself."""
 
 
 class KlipperBench:
     """One printer; `rpc` gives the connection of now, `anew` one of its own."""
 
     def __init__(
-        self,
-        rpc: Callable[[], Rpc],
-        anew: Callable[[], AbstractAsyncContextManager[Rpc]],
-        owed: Owed,
+        self, rpc: Callable[[], Rpc], anew: Callable[[], AbstractAsyncContextManager[Rpc]]
     ) -> None:
-        self._rpc, self._anew, self._owed = rpc, anew, owed
-        self._fan: str | None = None
-        self.in_use = False
-        """Whether a self-test has it heat now."""
+        self._rpc, self._anew = rpc, anew
 
-    async def read(self) -> Reading:
-        """Read it now."""
-        fan = await self._hotend_fan()
-        wanted = {
-            "extruder": ["temperature", "power"],
-            "fan": ["rpm"],
-            "print_stats": ["state"],
-            "webhooks": ["state"],
-            **({fan: ["rpm"]} if fan else {}),
-        }
+    async def begin(self) -> None:
+        """Leave it to somebody who moves it by hand: no reading shows that."""
+        wanted = {"idle_timeout": ["state"]}
         answer = await self._rpc().call("printer.objects.query", objects=wanted)
-        return reading(answer.get("status", {}) if isinstance(answer, dict) else {}, fan)
+        if answer.get("status", {}).get("idle_timeout", {}).get("state") == "Printing":
+            raise CommandFailed("somebody moves the printer by hand")
 
     async def heat(self, target_c: float) -> None:
         """Set the hot end's target, and do not wait for it."""
-        if target_c > 0:
-            self.in_use = True
-            self._owed.mark()
         await self._script(f"SET_HEATER_TEMPERATURE HEATER=extruder TARGET={target_c:.1f}")
 
     async def blow(self, share: float) -> None:
@@ -90,54 +71,15 @@ class KlipperBench:
         return await asyncio.to_thread(read_spectrum, Path(written.group(1)), axis)
 
     async def off(self) -> None:
-        """Switch heaters and fan off, on another connection where this one is gone.
-
-        Raises:
-            Unavailable: neither obeys; it is done as soon as the printer can be reached again.
-        """
-        try:
-            await self._off_somehow()
-        finally:
-            self.in_use = False
-        self._owed.settle()
-
-    async def _off_somehow(self) -> None:
+        """Switch heaters and fan off, on another connection where this one is gone."""
         try:
             await self._script(OFF)
         except ForemendError:
-            try:
-                async with self._anew() as rpc:
-                    await rpc.call("printer.gcode.script", script=OFF)
-            except ForemendError as error:
-                raise Unavailable(f"heaters may be on: {error}") from error
+            async with self._anew() as rpc:
+                await rpc.call("printer.gcode.script", script=OFF)
 
     async def _script(self, script: str) -> None:
         await self._rpc().call("printer.gcode.script", script=script)
-
-    async def _hotend_fan(self) -> str | None:
-        if self._fan is None:
-            answer = await self._rpc().call("printer.objects.list")
-            fans = [name for name in answer.get("objects", []) if class_of(name) == "heater_fan"]
-            self._fan = fans[0] if fans else ""
-        return self._fan or None
-
-
-def reading(status: dict[str, Any], fan: str | None) -> Reading:
-    """Read a status that was asked for; pure."""
-
-    def number(name: str | None, field: str) -> float | None:
-        told = status.get(name or "", {}).get(field)
-        is_number = isinstance(told, int | float) and not isinstance(told, bool)
-        return float(told) if is_number else None
-
-    at_work = status.get("print_stats", {}).get("state") in AT_WORK
-    return Reading(
-        hotend_c=number("extruder", "temperature"),
-        hotend_power=number("extruder", "power"),
-        fan_rpm=number("fan", "rpm"),
-        hotend_fan_rpm=number(fan, "rpm"),
-        fit=status.get("webhooks", {}).get("state") == "ready" and not at_work,
-    )
 
 
 def read_spectrum(file: Path, axis: str) -> Spectrum | None:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from edge_agent.downlink.kinds import ANY, CommandFailed
-from edge_agent.selftest.plan import USUAL, Plan, chosen
-from edge_agent.selftest.run import SelfTest
 from edge_agent.sources.moonraker.diagnostics import QUERIED, summarise
 from edge_agent.sources.moonraker.rpc import Refused
 from edge_agent.sources.moonraker.status import class_of
@@ -19,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from edge_agent.downlink.decide import Phases
-    from edge_agent.selftest.bench import Bench
     from edge_agent.sources.moonraker.rpc import Rpc
     from foremend.wire import Details
 
@@ -28,7 +23,6 @@ KINDS: Final[Mapping[str, Phases]] = {
     "resume": frozenset({Phase.PAUSED}),
     "cancel": frozenset({Phase.HEATING, Phase.RUNNING, Phase.PAUSED}),
     "diagnostics": ANY,
-    "self_test": frozenset({Phase.IDLE}),
 }
 _ENDS_IN: Final = {
     "pause": frozenset({"paused"}),
@@ -45,17 +39,13 @@ LOOKS: Final = 40
 class Orders:
     """Does what it is told on one connection's printer."""
 
-    def __init__(self, rpc: Callable[[], Rpc], bench: Bench, plan: Plan = USUAL) -> None:
-        self._rpc, self._bench, self._plan = rpc, bench, plan
+    def __init__(self, rpc: Callable[[], Rpc]) -> None:
+        self._rpc = rpc
 
-    async def run(self, kind: str, args: Details) -> Details:
+    async def run(self, kind: str) -> Details:
         """Do it once; raises CommandFailed."""
         try:
-            if kind in _ENDS_IN:
-                return await self._print(kind)
-            if kind == "diagnostics":
-                return await self._diagnose()
-            return await self._test(args)
+            return await (self._print(kind) if kind in _ENDS_IN else self._diagnose())
         except Refused as error:
             raise CommandFailed(f"the printer refuses: {error}") from error
 
@@ -83,20 +73,6 @@ class Orders:
         wanted = {name: QUERIED[class_of(name)] for name in names if class_of(name) in QUERIED}
         status = (await _asked(rpc, "printer.objects.query", objects=wanted)).get("status", {})
         return summarise(status=status, **asked)
-
-    async def _test(self, args: Details) -> Details:
-        try:
-            tests = chosen(args.get("tests"))
-        except ValueError as error:
-            raise CommandFailed(
-                f"self_test takes tests of fan, belt and heater: {error}"
-            ) from error
-        wanted = {"idle_timeout": ["state"]}
-        answer = await self._rpc().call("printer.objects.query", objects=wanted)
-        if answer.get("status", {}).get("idle_timeout", {}).get("state") == "Printing":
-            raise CommandFailed("somebody moves the printer by hand")
-        plan = replace(self._plan, tests=tests)
-        return await SelfTest(self._bench, plan, pause=asyncio.sleep, now_s=monotonic).run()
 
 
 async def _asked(rpc: Rpc, method: str, **params: object) -> dict[str, Any]:

@@ -9,10 +9,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 from edge_agent.live.source import LiveSource
-from edge_agent.selftest.owed import Owed
-from edge_agent.selftest.plan import USUAL
 from edge_agent.sources.kinds import SourceKind
-from edge_agent.sources.moonraker.bench import AT_WORK, OFF, KlipperBench
+from edge_agent.sources.moonraker.bench import KlipperBench
 from edge_agent.sources.moonraker.config import MoonrakerConfig, one_shot_token, websocket_url
 from edge_agent.sources.moonraker.listener import STATUS, Listener, Memory, Need
 from edge_agent.sources.moonraker.orders import KINDS, Orders
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
 
     from edge_agent.downlink.decide import Phases
     from edge_agent.live.words import Word
-    from edge_agent.selftest.plan import Plan
     from edge_agent.site import Site
     from edge_agent.sources.moonraker.rpc import Rpc
     from foremend.wire import Details
@@ -41,22 +38,24 @@ class MoonrakerPeer:
     >>> LiveSource(MoonrakerPeer(config, site), config, site)
     """
 
-    def __init__(self, config: MoonrakerConfig, site: Site, *, plan: Plan = USUAL) -> None:
+    def __init__(self, config: MoonrakerConfig, site: Site) -> None:
         self._config, self._site = config, site
         self._memory = Memory()
         self._rpc: Rpc | None = None
-        self._owed = Owed(site.folder / f"{site.device}.heaters")
-        self._bench = KlipperBench(self._present, self._introduced, self._owed)
-        self._orders = Orders(self._present, self._bench, plan)
+        self._orders = Orders(self._present)
 
     @property
     def kinds(self) -> Mapping[str, Phases]:
         """What the printer can be told to do, and in which phases at all."""
         return KINDS
 
-    async def run(self, kind: str, args: Details) -> Details:
+    async def run(self, kind: str, args: Details) -> Details:  # noqa: ARG002 - none takes any
         """Do it once; raises CommandFailed, or Unavailable where the printer is not there."""
-        return await self._orders.run(kind, args)
+        return await self._orders.run(kind)
+
+    def bench(self) -> KlipperBench:
+        """Give what a self-test tells it."""
+        return KlipperBench(self._present, self._introduced)
 
     def _present(self) -> Rpc:
         if self._rpc is None:
@@ -155,21 +154,7 @@ class MoonrakerPeer:
         with suppress(Refused):
             # Power meters tell only changes as well; most Moonrakers have none.
             listener.metered(_table(await rpc.call("server.sensors.list")).get("sensors"))
-        words = listener.subscribed(wanted, answer.get("status"), answer.get("eventtime"))
-        if self._owed.is_owed and listener.is_ready and not self._bench.in_use:
-            await self._settle(rpc, listener)
-        return words
-
-    async def _settle(self, rpc: Rpc, listener: Listener) -> None:
-        """Switch off what a self-test left on; a job that began since has its own heat."""
-        if listener.status.field("print_stats", "state") not in AT_WORK:
-            LOG.warning("heaters that a self-test may have left on are switched off")
-            try:
-                await rpc.call("printer.gcode.script", script=OFF)
-            except Refused as error:
-                LOG.warning("it is tried again", extra={"error": str(error)})
-                return
-        self._owed.settle()
+        return listener.subscribed(wanted, answer.get("status"), answer.get("eventtime"))
 
     async def _probe(self, rpc: Rpc, listener: Listener) -> list[Word]:
         """Ask whether Klipper is there: it tells only changes, and Moonraker talks without it."""

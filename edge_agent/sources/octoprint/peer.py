@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,7 @@ from websockets.exceptions import WebSocketException
 from edge_agent.downlink.kinds import ANY, CommandFailed
 from edge_agent.live.source import LiveConfig, LiveSource
 from edge_agent.live.words import Told
+from edge_agent.selftest.gcode import GcodeBench
 from edge_agent.source import Happening
 from edge_agent.sources.kinds import SourceKind
 from edge_agent.sources.octoprint.words import EVENTS, LOGS, Hearing
@@ -65,7 +67,7 @@ class OctoPrintConfig(LiveConfig, frozen=True, kw_only=True, forbid_unknown_fiel
     url: str
     """`http://host` or `https://host`, with a path where it lies behind one."""
     api_key: str | None = None
-    """Of a user who may see status and terminal, and print where commands are to be obeyed."""
+    """Of a user who may see status and terminal; to obey orders, who may print and control as well."""
     api_key_file: str | None = None
     """The path of a file that holds the key alone, in its place."""
 
@@ -142,6 +144,17 @@ class OctoPrintPeer:
         except httpx.HTTPError as error:
             raise Unavailable(str(error) or type(error).__name__) from error
         return {}
+
+    def bench(self) -> GcodeBench:
+        """Give what a self-test tells it: lines, as its terminal's user would send them."""
+        return GcodeBench(self._say)
+
+    async def _say(self, lines: tuple[str, ...]) -> None:
+        try:
+            async with self._rest() as rest:
+                await _answer(rest, "POST", "/api/printer/command", {"commands": lines})
+        except httpx.HTTPError as error:
+            raise Unavailable(str(error) or type(error).__name__) from error
 
     def _rest(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(
@@ -223,6 +236,8 @@ async def _answer(
 
 
 def _read(answer: httpx.Response, path: str) -> dict[str, Any]:
+    if answer.status_code == HTTPStatus.FORBIDDEN:
+        raise Unavailable(f"OctoPrint forbids {path}: the API key's user lacks a permission")
     if answer.is_error:
         raise Unavailable(f"OctoPrint answers {answer.status_code} to {path}")
     try:
