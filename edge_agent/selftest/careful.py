@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Careful:
-    """A bench that notes on the disk, before it heats, that it is to be switched off."""
+    """A bench that notes on the disk, before anything is on, that it is to be switched off."""
 
     def __init__(self, bench: Bench, owed: Owed) -> None:
         self._bench, self._owed = bench, owed
@@ -28,7 +28,9 @@ class Careful:
         await self._bench.heat(target_c)
 
     async def blow(self, share: float) -> None:
-        """Blow."""
+        """Note it, then blow."""
+        if share > 0:
+            self._owed.mark()
         await self._bench.blow(share)
 
     async def shake(self, axis: str) -> Spectrum | None:

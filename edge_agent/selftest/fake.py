@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_agent.selftest.bench import Reading
+from foremend.errors import Unavailable
 
 if TYPE_CHECKING:
     from edge_agent.selftest.bench import Spectrum
@@ -30,8 +31,9 @@ class FakeBench:
         self.now_s = 0.0
         self.hotend_c, self.target_c, self.fan = ROOM_C, 0.0, 0.0
         self.hottest_target_c = 0.0
+        self.reachable = True
         self._gain_k_s, self._rpm, self._spectrum = gain_k_s, rpm, spectrum
-        self._busy_after_s = busy_after_s
+        self.busy_after_s = busy_after_s
 
     async def pause(self, seconds: float) -> None:
         """Let time pass."""
@@ -41,12 +43,13 @@ class FakeBench:
 
     def read(self) -> Reading:
         """Read it now."""
-        heats = self.target_c > self.hotend_c
+        heats, busy = self.target_c > self.hotend_c, self.now_s >= self.busy_after_s
         return Reading(
             hotend_c=self.hotend_c,
             hotend_power=1.0 if heats else 0.0,
             fan_rpm=None if self._rpm is None else self._rpm * self.fan,
-            fit=self.now_s < self._busy_after_s,
+            fit=not busy,
+            at_work=busy,
         )
 
     async def begin(self) -> None:
@@ -66,5 +69,7 @@ class FakeBench:
         return self._spectrum if axis == "x" else None
 
     async def off(self) -> None:
-        """Switch heaters and fan off."""
+        """Switch heater and fan off; raises Unavailable where it cannot be reached."""
+        if not self.reachable:
+            raise Unavailable("nobody there")
         self.target_c = self.fan = 0.0

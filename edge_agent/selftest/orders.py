@@ -56,8 +56,9 @@ class SelfTests:
         """Run those of `tests`, all without it.
 
         Raises:
-            CommandFailed: it names a test that there is not, the printer is not fit, or it was not
-                to be switched off; what it measured until then is not told.
+            CommandFailed: it names a test that there is not, the printer is not fit, or a job
+                began.
+            Unavailable: heater and fan could not be switched off yet.
         """
         try:
             tests = chosen(args.get("tests"))
@@ -93,12 +94,9 @@ class SelfTests:
             await asyncio.sleep(AGAIN_S)
 
     async def _is_settled(self) -> bool:
-        reading = self._read()
-        if reading.at_work:
-            # A job that began since has its own heat.
-            self._owed.settle()
-        elif reading.fit:
-            LOG.warning("heaters that a self-test may have left on are switched off")
+        """Switch off, but not under a job, which has its own heat: once it is over."""
+        if self._read().fit:
+            LOG.warning("what a self-test may have left on is switched off")
             try:
                 await self._bench.off()
             except Unavailable as error:

@@ -1,4 +1,4 @@
-"""A note on the disk that heaters may be on because of us, so that a crash forgets it not."""
+"""A note on the disk that heater or fan may be on because of us, so that a crash forgets it not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LOG: Final = logging.getLogger(__name__)
 
 
 class Owed:
-    """Whether heaters are still to be switched off.
+    """Whether something is still to be switched off.
 
     >>> owed = Owed(folder / "printer.heaters")
     >>> owed.mark(); owed.is_owed
@@ -28,11 +28,11 @@ class Owed:
         return self._file.exists()
 
     def mark(self) -> None:
-        """Note it before anything heats; raises OSError where it cannot be kept."""
+        """Note it before anything is on; raises OSError where it cannot be kept."""
         self._file.touch()
 
     def settle(self) -> None:
-        """They are off."""
+        """It is off."""
         try:
             self._file.unlink(missing_ok=True)
         except OSError as error:

@@ -36,6 +36,8 @@ class Plan:
     """At most; a healthy hot end needs some fifteen seconds for 40 K."""
     fan_s: float = 4.0
     """Small fans are at speed within a second or two."""
+    patience_s: float = 10.0
+    """For a first reading, at most."""
     axes: tuple[str, ...] = ("x", "y")
 
     def target_c(self, start_c: float) -> float:

@@ -134,6 +134,10 @@ class OctoPrint:
         """Send lines to the printer."""
         self.tell("/api/printer/command", {"commands": list(lines)})
 
+    def target(self) -> float:
+        """Ask for what the hot end is to be, Cel; raises Unavailable."""
+        return float(self.ask("/api/printer?exclude=sd,state")["temperature"]["tool0"]["target"])
+
     def print_file(self, gcode: str) -> None:
         """Upload a file and begin to print it."""
         files = {"file": ("drill.gcode", gcode.encode(), "text/plain")}

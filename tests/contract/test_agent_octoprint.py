@@ -10,6 +10,7 @@ import pytest
 
 from edge_agent import bench
 from edge_agent.config import BrokerConfig
+from edge_agent.downlink.kinds import CommandFailed
 from edge_agent.site import Site
 from edge_agent.source import Frame, Happening
 from edge_agent.sources.octoprint.peer import KIND, VERSION, OctoPrintConfig
@@ -52,6 +53,11 @@ class Reader:
 
     async def happens(self, code: str) -> None:
         await self.until(lambda item: isinstance(item, Happening) and item.code == code)
+
+    async def shows(self, channel: str, value: float) -> None:
+        names = [each.name for each in self.stage.source.describe().channels]
+        at, since = names.index(channel), len(self.items)
+        await self.until(lambda item: isinstance(item, Frame) and item.values[at] == value, since)
 
     async def stands_in(self, phase: Phase) -> None:
         since = len(self.items)
@@ -99,6 +105,47 @@ async def test_a_print_is_paused_resumed_and_cancelled_on_command(open_reader) -
         codes = [item.code for item in reader.items if isinstance(item, Happening)]
         jobs = [code for code in codes if code.startswith("job_")]
         assert jobs == ["job_started", "job_paused", "job_resumed", "job_cancelled"]
+
+
+async def test_a_self_test_measures_the_heater_and_leaves_it_off(open_reader) -> None:
+    async with open_reader() as reader:
+        await reader.stands_in(Phase.IDLE)
+        found = await reader.stage.source.run("self_test", {})
+        assert found["fan_verdict"] == "no_tachometer"
+        assert found["belt_x_verdict"] == "not_possible"
+        assert found["heater_verdict"] == "measured"
+        assert found["heater_target_c"] == pytest.approx(found["heater_start_c"] + 40, abs=0.1)
+        assert found["heater_gain_k_s"] > 0.5
+        await reader.shows("hotend_target", 0.0)
+        assert reader.stage.octoprint.target() == 0
+
+
+async def test_a_self_test_that_loses_octoprint_has_it_switched_off_once_it_is_back(
+    open_reader,
+) -> None:
+    async with open_reader() as reader:
+        await reader.stands_in(Phase.IDLE)
+        testing = asyncio.create_task(reader.stage.source.run("self_test", {"tests": "heater"}))
+        await reader.stands_in(Phase.HEATING)
+        await reader.stage.unplug()
+        with pytest.raises(CommandFailed, match="heaters may be on"):
+            await testing
+        assert reader.stage.octoprint.target() > 0
+        await reader.stage.plug()
+        await reader.shows("hotend_target", 0.0)
+
+
+async def test_a_print_that_begins_in_a_self_test_ends_it_and_keeps_its_heat(open_reader) -> None:
+    async with open_reader() as reader:
+        await reader.stands_in(Phase.IDLE)
+        testing = asyncio.create_task(reader.stage.source.run("self_test", {"tests": "heater"}))
+        await reader.stands_in(Phase.HEATING)
+        reader.stage.octoprint.print_file(GCODE.replace("M104 S0", "M104 S75"))
+        with pytest.raises(CommandFailed, match="at work"):
+            await testing
+        await reader.shows("hotend_target", 75.0)
+        await reader.stage.source.run("cancel", {})
+        await reader.shows("hotend_target", 0.0)
 
 
 async def test_an_error_of_the_firmware_is_told_and_what_it_ends_is_not_known(open_reader) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,16 @@ from edge_agent.downlink.kinds import CommandFailed
 from edge_agent.selftest.bench import Reading
 from edge_agent.selftest.fake import ROOM_C, FakeBench
 from edge_agent.selftest.judge import Verdict, judge_fan, judge_heating, judge_resonance
+from edge_agent.selftest.orders import SelfTests
 from edge_agent.selftest.owed import Owed
 from edge_agent.selftest.plan import USUAL, Test, chosen
 from edge_agent.selftest.run import SelfTest
+from edge_agent.site import steady_ms
+from edge_agent.tasks import end
+from foremend.errors import Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
 
@@ -57,12 +63,11 @@ def test_fans_without_a_tachometer_are_not_judged_and_those_that_stand_still_are
     assert run_on(FakeBench(rpm=0.0), Test.FAN)["fan_verdict"] == "no_response"
 
 
-def test_a_job_that_begins_meanwhile_ends_the_test_and_all_is_off() -> None:
+def test_a_job_that_begins_meanwhile_ends_the_test_and_keeps_its_heat() -> None:
     bench = FakeBench(busy_after_s=3.0)
     with pytest.raises(CommandFailed, match="at work"):
         run_on(bench, Test.HEATER)
-    assert bench.hottest_target_c > 0
-    assert bench.target_c == 0
+    assert bench.target_c == bench.hottest_target_c > 0
 
 
 def test_a_heater_that_runs_away_is_switched_off_at_once() -> None:
@@ -139,3 +144,67 @@ def test_heaters_that_may_be_on_are_remembered_over_a_restart(tmp_path: Path) ->
     again.settle()
     again.settle()
     assert not Owed(tmp_path / "d.heaters").is_owed
+
+
+@asynccontextmanager
+async def settling(tests: SelfTests) -> AsyncIterator[None]:
+    task = asyncio.create_task(tests.settle())
+    yield
+    assert await end(task)
+
+
+async def comes_true(fact: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not fact():  # noqa: ASYNC110 - the bench has no event of it
+            await asyncio.sleep(0.01)
+
+
+def self_tests_of(bench: FakeBench, note: Path) -> SelfTests:
+    quick = replace(USUAL, every_s=0.01, heat_s=0.2)
+    return SelfTests(bench, bench.read, note, steady_ms=steady_ms, plan=quick)
+
+
+async def test_what_a_lost_printer_was_left_with_is_switched_off_once_it_is_back(
+    tmp_path: Path,
+) -> None:
+    bench, note = FakeBench(), tmp_path / "d.heaters"
+    tests = self_tests_of(bench, note)
+    bench.reachable = False
+    with pytest.raises(Unavailable, match="heaters may be on"):
+        await tests.run({"tests": "fan,heater"})
+    assert note.exists()
+    bench.target_c = 60.0
+    bench.reachable = True
+    async with settling(tests):
+        await comes_true(lambda: bench.target_c == 0)
+    assert not note.exists()
+
+
+async def test_what_a_killed_agent_left_on_waits_for_the_end_of_a_job(tmp_path: Path) -> None:
+    bench, note = FakeBench(busy_after_s=0.0), tmp_path / "d.heaters"
+    Owed(note).mark()
+    bench.target_c = 210.0
+    async with settling(self_tests_of(bench, note)):
+        await asyncio.sleep(0.05)
+        assert bench.target_c == 210.0
+        bench.busy_after_s = float("inf")
+        await comes_true(lambda: bench.target_c == 0)
+    assert not note.exists()
+
+
+async def test_a_test_that_is_not_known_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(CommandFailed, match="of fan, belt and heater"):
+        await self_tests_of(FakeBench(), tmp_path / "d.heaters").run({"tests": "moon"})
+
+
+def test_reports_that_are_read_twice_count_once_at_their_own_instant() -> None:
+    reports = [(float(t), 22.0 + 3.0 * t) for t in range(0, 17, 2)]
+
+    def read_at(now_s: float) -> Reading:
+        at_s, temp = next(row for row in reversed(reports) if row[0] <= now_s)
+        return Reading(hotend_c=temp, hotend_power=1.0, hotend_age_s=now_s - at_s)
+
+    series = [(t / 2, read_at(t / 2)) for t in range(1, 34)]
+    judged = judge_heating(series, start_c=22.0, target_c=62.0)
+    assert judged.verdict is Verdict.MEASURED
+    assert judged.gain_k_s == pytest.approx(3.0, abs=1e-6)

@@ -67,7 +67,7 @@ class OctoPrintConfig(LiveConfig, frozen=True, kw_only=True, forbid_unknown_fiel
     url: str
     """`http://host` or `https://host`, with a path where it lies behind one."""
     api_key: str | None = None
-    """Of a user who may see status and terminal; to obey orders, who may print and control as well."""
+    """Of a user who may see status and terminal, and print and control to be told."""
     api_key_file: str | None = None
     """The path of a file that holds the key alone, in its place."""
 
