@@ -19,7 +19,7 @@ from foremend.errors import Unavailable
 from foremend.values import SOURCE_LOST as LOST
 from foremend.values import Phase
 from stack.drill.parts import wait
-from tests.peers import marlin, octoprint
+from tests.peers import marlin, marlin_octoprint, octoprint
 from tests.peers.stage import Absent
 
 if TYPE_CHECKING:
@@ -179,3 +179,24 @@ def _connect(server: OctoPrint, stage: MarlinStage) -> None:
         return actual == {"tool0": 25.25, "bed": 24.5}
 
     assert wait(reads, PATIENCE_S)
+
+
+async def test_a_self_test_heats_a_printer_that_others_wrote_and_leaves_it_off(
+    tmp_path: Path,
+) -> None:
+    try:
+        marlin_octoprint.printer()
+    except Absent as absent:
+        pytest.skip(str(absent))
+    async with marlin_octoprint.stage(tmp_path) as stage:
+        stage.shows |= {"hotend_target": 0.0, "bed_target": 0.0}
+        stage.heat()
+        async with reading(stage.source) as until:
+            await until(stands_in(Phase.IDLE))
+            found = await stage.source.run("self_test", {})
+            assert found["heater_verdict"] == "measured"
+            assert found["fan_verdict"] == "no_tachometer"
+            assert found["belt_y_verdict"] == "not_possible"
+            names = [channel.name for channel in stage.source.describe().channels]
+            place = names.index("hotend_target")
+            await until(lambda item: isinstance(item, Frame) and item.values[place] == 0)
