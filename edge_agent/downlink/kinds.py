@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from foremend.wire import Details
 
 ANY: Final[Phases] = frozenset()
+DIAGNOSTICS: Final = "diagnostics"
+"""Asks a device what a technician asks first, and changes nothing."""
 LONGEST_BURST_S: Final = 3600.0
 
 

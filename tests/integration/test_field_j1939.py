@@ -14,6 +14,7 @@ import pytest
 from edge_agent.live.words import Told
 from edge_agent.site import Site
 from edge_agent.source import Happening
+from edge_agent.sources.j1939.identity import COMPONENT, SOFTWARE
 from edge_agent.sources.j1939.peer import J1939Config, J1939Peer
 from foremend.errors import Unavailable
 from tests.peers.j1939 import DM1, DM2, ENGINE, HOURS, MAPPING, Adapter, Engine, config
@@ -161,3 +162,43 @@ async def test_a_bus_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
     listening = J1939Peer(settings, Site(device="e", folder=tmp_path)).listen()
     with pytest.raises((Unavailable, OSError)):
         await anext(listening)
+
+
+async def test_diagnostics_tell_faults_and_ask_who_is_on_the_bus(tmp_path: Path) -> None:
+    async with engine(tmp_path) as (running, relay):
+
+        def answer(_source: int, _destination: int, pgn: int) -> None:
+            if pgn == COMPONENT:
+                running.say(COMPONENT, list(b"ACME*D8-300*4711**"))
+            if pgn == SOFTWARE:
+                running.say(SOFTWARE, [2, *b"BOOT 1.0*APP 7.4.2*"])
+
+        running.application.subscribe_request(answer)
+        settings = config(tmp_path, relay.near, ask_every_s=5.0)
+        peer = J1939Peer(settings, Site(device="e", folder=tmp_path))
+        running.run(0.03)
+        async with aclosing(peer.listen()) as listening:
+            await anext(listening)
+            running.say(DM1, lit(*CODES))
+            await happenings(listening, 4)
+            asked = asyncio.create_task(peer.run("diagnostics", {}))
+            while not asked.done():
+                await anext(listening)
+    told = asked.result()
+    assert told[f"component@{ENGINE}"] == "ACME / D8-300 / 4711"
+    assert told[f"software@{ENGINE}"] == "BOOT 1.0 / APP 7.4.2"
+    assert told["senders"] == str(ENGINE)
+    codes = [code.split()[0] for code in str(told[f"active@{ENGINE}"]).split(", ")]
+    assert codes == [f"spn{s}_fmi{f}" for s, f in CODES]
+
+
+async def test_diagnostics_of_a_bus_on_which_nothing_may_be_said_tell_what_was_heard(
+    tmp_path: Path,
+) -> None:
+    async with engine(tmp_path) as (running, relay):
+        peer = J1939Peer(config(tmp_path, relay.near), Site(device="e", folder=tmp_path))
+        running.run(0.03)
+        async with aclosing(peer.listen()) as listening:
+            await anext(listening)
+            assert await peer.run("diagnostics", {}) == {"senders": str(ENGINE)}
+        assert running.adapter.heard == []

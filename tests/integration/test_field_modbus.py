@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pymodbus.framer.rtu import FramerRTU
 
+from edge_agent.downlink.kinds import CommandFailed
 from edge_agent.live.words import Told
 from edge_agent.site import Site
 from edge_agent.source import Frame
@@ -111,3 +112,17 @@ async def test_a_unit_that_answers_nothing_is_unavailable(tmp_path: Path) -> Non
         listening = peer.source._peer.listen()
         with pytest.raises(Unavailable, match="unit 7 does not answer"):
             await anext(listening)
+
+
+async def test_diagnostics_tell_who_the_unit_is_and_what_it_refuses(tmp_path: Path) -> None:
+    async with asyncio.timeout(10), stage(tmp_path) as peer:
+        with pytest.raises(CommandFailed, match="no connection"):
+            await peer.source.run("diagnostics", {})
+        reading = peer.source.read()
+        async for item in reading:
+            if isinstance(item, Frame) and item.values[0] is not None:
+                break
+        told = await peer.source.run("diagnostics", {})
+        await reading.aclose()
+    assert (told["vendor"], told["product_code"], told["revision"]) == ("Pumps", "P7", "2.1")
+    assert told["refused"] == "holding @899 x1"

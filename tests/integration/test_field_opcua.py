@@ -12,6 +12,7 @@ import pytest
 from asyncua import ua
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from edge_agent.live.mapping import Mapped
 from edge_agent.live.words import Told
 from edge_agent.site import Site
 from edge_agent.source import Happening
@@ -161,3 +162,21 @@ async def test_a_server_that_shows_another_certificate_is_refused(machine, tmp_p
     async with asyncio.timeout(20), aclosing(listening):
         with pytest.raises((Unavailable, OSError)):
             await anext(listening)
+
+
+async def test_diagnostics_tell_how_the_server_is_and_which_nodes_it_lacks(
+    machine, tmp_path: Path
+) -> None:
+    missing = {"name": "nowhere", "path": f"nsu={URI};s=Nowhere", "unit": "1"}
+    settings = config(
+        tmp_path, url=f"opc.tcp://127.0.0.1:{machine.port}/", channels=(Mapped(**missing),)
+    )
+    peer = OpcUaPeer(settings, Site(device="machine", folder=tmp_path))
+    with pytest.raises(Unavailable, match="not connected"):
+        await peer.run("diagnostics", {})
+    async with asyncio.timeout(10), aclosing(peer.listen()) as listening:
+        await until(listening, tells(SPEED, 1478.5))
+        told = await peer.run("diagnostics", {})
+    assert told["state"] == "Running"
+    assert told["product"] == "FreeOpcUa Python Server"
+    assert told["nodes_not_read"] == f"nsu={URI};s=Nowhere"

@@ -7,6 +7,7 @@ import struct
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
+from pymodbus import ModbusDeviceIdentification
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
@@ -46,6 +47,7 @@ unit = "m3/h"
 path = "holding:40004"
 words = { 0 = "stopped", 1 = "running" }
 """
+IDENTITY: Final = {"VendorName": "Pumps", "ProductCode": "P7", "MajorMinorRevision": "2.1"}
 SHOWN: Final = {"speed": 1478.5, "motor_current": 78.12}
 
 
@@ -106,7 +108,8 @@ class ModbusStage(Registers):
 
 @asynccontextmanager
 async def stage(folder: Path) -> AsyncIterator[ModbusStage]:
-    server = ModbusTcpServer(device(), address=("127.0.0.1", 0))
+    identity = ModbusDeviceIdentification(info_name=IDENTITY)
+    server = ModbusTcpServer(device(), address=("127.0.0.1", 0), identity=identity)
     await server.serve_forever(background=True)
     try:
         port = server.transport.sockets[0].getsockname()[1]

@@ -12,7 +12,7 @@ import aiomqtt
 import msgspec
 from msgspec import Meta
 
-from edge_agent.downlink.kinds import ANY, CommandFailed
+from edge_agent.downlink.kinds import ANY, DIAGNOSTICS, CommandFailed
 from edge_agent.live.source import LiveConfig, LiveSource, Seconds
 from edge_agent.selftest.gcode import GcodeBench
 from edge_agent.sources.bambu import trust
@@ -93,11 +93,11 @@ class BambuPeer:
     @property
     def kinds(self) -> Mapping[str, Phases]:
         """What it can be told to do."""
-        return {kind: phases for kind, (_, phases) in _COMMANDS.items()} | {"diagnostics": ANY}
+        return {kind: phases for kind, (_, phases) in _COMMANDS.items()} | {DIAGNOSTICS: ANY}
 
     async def run(self, kind: str, args: Details) -> Details:  # noqa: ARG002 - none takes any
         """Say it, and wait for the printer's own answer; raises CommandFailed."""
-        if kind == "diagnostics":
+        if kind == DIAGNOSTICS:
             answer = await self._ask("info", "get_version")
             modules = answer.get("module")
             told = modules if isinstance(modules, list) else []

@@ -44,10 +44,20 @@ class Asking:
     """Whether somebody with a lower name has our address: then nothing is asked for."""
     _claimed: bool = field(init=False, default=False)
     _next_ms: Millis = field(init=False, default=0)
+    _once: list[int] = field(init=False, default_factory=list)
+
+    @property
+    def may(self) -> bool:
+        """Whether anything may be asked for at all."""
+        return bool(self.groups) and not self.lost
+
+    def also(self, group: int) -> None:
+        """Ask for this one too, once."""
+        self._once.append(group)
 
     def due(self, now_ms: Millis) -> Iterator[Frame]:
         """Give what to send now: the claim first, then the requests each `every_ms`."""
-        if self.lost or not self.groups:
+        if not self.may:
             return
         if not self._claimed:
             self._claimed = True
@@ -55,7 +65,9 @@ class Asking:
         if now_ms >= self._next_ms:
             self._next_ms = now_ms + self.every_ms
             for pgn in self.groups:
-                yield identifier(REQUEST, self.address), pgn.to_bytes(3, "little")
+                yield self._request(pgn)
+        while self._once:
+            yield self._request(self._once.pop(0))
 
     def hear(self, heard: Parameters) -> Iterator[Frame]:
         """Answer who claims our address, or asks who is there."""
@@ -67,6 +79,9 @@ class Asking:
         elif heard.pgn == ADDRESS_CLAIMED and heard.source == self.address:
             self.lost = int.from_bytes(heard.payload, "little") < self.name
             yield self._claim(NULL if self.lost else self.address)
+
+    def _request(self, pgn: int) -> Frame:
+        return identifier(REQUEST, self.address), pgn.to_bytes(3, "little")
 
     def _claim(self, address: int) -> Frame:
         return identifier(ADDRESS_CLAIMED, address), self.name.to_bytes(8, "little")

@@ -80,6 +80,15 @@ class Faults:
     _told: dict[tuple[int, int], dict[tuple[int, int], Fault]] = field(default_factory=dict)
     """By parameter group and sender, by SPN and FMI."""
 
+    def standing(self) -> dict[str, str]:
+        """Spell what each sender has told last: `{"active@17": "spn110_fmi0 x3"}`."""
+        kinds = {DM1: "active", DM2: "stored"}
+        return {
+            f"{kinds[pgn]}@{source}": ", ".join(_spelt(fault) for fault in told.values())
+            for (pgn, source), told in sorted(self._told.items())
+            if told
+        }
+
     def hear(self, heard: Parameters, now_ms: Millis) -> Iterator[Happening]:
         """Tell what is new in a DM1 or DM2, and what has ended."""
         if len(heard.payload) < 6:  # noqa: PLR2004 - lamps and one code
@@ -105,6 +114,10 @@ class Faults:
 
 def _code(fault: Fault, suffix: str) -> str:
     return f"spn{fault.spn}_fmi{fault.fmi}{suffix}"
+
+
+def _spelt(fault: Fault) -> str:
+    return _code(fault, "" if fault.count is None else f" x{fault.count}")
 
 
 def _details(fault: Fault, source: int, name: str) -> dict[str, Scalar]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -9,24 +10,32 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import can
 from msgspec import Meta
 
+from edge_agent.downlink.answers import fitting
+from edge_agent.downlink.kinds import ANY, DIAGNOSTICS
 from edge_agent.live.source import LiveConfig, LiveSource, Seconds
 from edge_agent.live.words import Told
 from edge_agent.sources.j1939.asking import Asking, name_of
 from edge_agent.sources.j1939.bus import frames, opened
 from edge_agent.sources.j1939.faults import DM1, DM2, Faults
 from edge_agent.sources.j1939.frames import Broadcasts, parameters
+from edge_agent.sources.j1939.identity import ASKED, Identities
 from edge_agent.sources.j1939.spns import Spn, shipped, wanted
 from edge_agent.sources.kinds import SourceKind
 from foremend.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator, Iterator, Mapping
 
+    from edge_agent.downlink.decide import Phases
     from edge_agent.live.words import Word
     from edge_agent.site import Site
     from edge_agent.sources.j1939.frames import Parameters
+    from foremend.wire import Details
 
 LOG: Final = logging.getLogger(__name__)
+ANSWER_S: Final = 2.0
+"""For the answers to one question: a broadcast of 100 bytes takes 15 packets, 50 to 200 ms apart
+(J1939-21). Questions come one after the other, for a unit broadcasts one answer at a time."""
 SEND_S: Final = 0.1
 """How long a full adapter may keep a request waiting."""
 
@@ -65,13 +74,15 @@ class J1939Peer:
         for path in dict.fromkeys(paths + job):
             spn, source = wanted(path, known)
             self._wanted.setdefault(spn.pgn, []).append((path, spn, source))
-        self._faults = Faults()
+        self._faults, self._identities = Faults(), Identities()
+        self._asks: Asking | None = None
 
     async def listen(self) -> AsyncGenerator[Word]:
         """Tell what is on the bus until it cannot be read any more."""
         broadcasts, asking = Broadcasts(), self._asking()
         try:
             async with opened(**self._settings()) as bus, aclosing(frames(bus)) as heard:
+                self._asks = asking
                 async for message in heard:
                     for identifier, payload in asking.due(self._site.steady_ms()):
                         _send(bus, identifier, payload)
@@ -85,6 +96,23 @@ class J1939Peer:
                         yield word
         except can.CanError as error:
             raise Unavailable(str(error) or type(error).__name__) from error
+        finally:
+            self._asks = None
+
+    @property
+    def kinds(self) -> Mapping[str, Phases]:
+        """What it can be told to do: nothing that changes the machine."""
+        return {DIAGNOSTICS: ANY}
+
+    async def run(self, kind: str, args: Details) -> Details:  # noqa: ARG002 - there is but one
+        """Tell which faults stand and who is on the bus; asks who they are where it may ask."""
+        if self._asks is None:
+            raise Unavailable("the bus is not open")
+        if self._asks.may:
+            for group in (*ASKED, *((DM2,) if self._config.ask_stored else ())):
+                self._asks.also(group)
+                await asyncio.sleep(ANSWER_S)
+        return fitting({**self._faults.standing(), **self._identities.told()})
 
     def _settings(self) -> dict[str, Any]:
         config = self._config
@@ -106,6 +134,7 @@ class J1939Peer:
     def _words(self, heard: Parameters | None) -> Iterator[Word]:
         if heard is None:
             return
+        self._identities.hear(heard)
         if heard.pgn in {DM1, DM2}:
             yield Told()
             yield from self._faults.hear(heard, self._site.now_ms())

@@ -12,7 +12,7 @@ from msgspec import Meta
 from serial import SerialException
 from serial_asyncio_fast import open_serial_connection
 
-from edge_agent.downlink.kinds import ANY, CommandFailed
+from edge_agent.downlink.kinds import ANY, DIAGNOSTICS, CommandFailed
 from edge_agent.live.source import LiveConfig, LiveSource
 from edge_agent.selftest.gcode import GcodeBench
 from edge_agent.sources.kinds import SourceKind
@@ -39,7 +39,7 @@ _KINDS: Final[dict[str, Phases]] = {
     "pause": _BEGUN,
     "resume": frozenset({int(Phase.PAUSED)}),
     "cancel": _BEGUN | {int(Phase.PAUSED)},
-    "diagnostics": ANY,
+    DIAGNOSTICS: ANY,
 }
 _CODES: Final = {"pause": "M25", "resume": "M24", "cancel": "M524"}
 
@@ -105,7 +105,7 @@ class MarlinPeer:
         """Do it once; raises CommandFailed."""
         if args:
             raise CommandFailed(f"{kind} takes no arguments")
-        if kind == "diagnostics":
+        if kind == DIAGNOSTICS:
             answers = [await self._ask(line) for line in ("M115", "M105", "M27")]
             names = ("firmware", "temperatures", "card")
             told = zip(names, answers, strict=True)

@@ -10,7 +10,10 @@ from msgspec import Meta
 from pymodbus import FramerType
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
+from pymodbus.pdu.mei_message import ReadDeviceInformationResponse
 
+from edge_agent.downlink.answers import fitting
+from edge_agent.downlink.kinds import ANY, DIAGNOSTICS
 from edge_agent.live.source import LiveConfig, LiveSource, Seconds
 from edge_agent.live.words import Told
 from edge_agent.sources.kinds import SourceKind
@@ -18,14 +21,28 @@ from edge_agent.sources.modbus.words import BITS, Block, blocks, point
 from foremend.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 
+    from edge_agent.downlink.decide import Phases
     from edge_agent.live.words import Word
     from edge_agent.site import Site
+    from foremend.wire import Details
 
     Client = AsyncModbusSerialClient | AsyncModbusTcpClient
 
 LOG: Final = logging.getLogger(__name__)
+REGULAR: Final = 2
+"""Read Device ID code: the basic objects and the regular ones beside them."""
+IDENTITY: Final = {
+    0: "vendor",
+    1: "product_code",
+    2: "revision",
+    3: "vendor_url",
+    4: "product",
+    5: "model",
+    6: "application",
+}
+"""Objects of a device's identification (Modbus Application Protocol V1.1b3, chapter 6.21)."""
 
 
 class ModbusConfig(LiveConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,6 +77,7 @@ class ModbusPeer:
         self._config = config
         self._blocks = blocks([point(path) for path in dict.fromkeys(paths)], gap=config.gap)
         self._refused: set[Block] = set()
+        self._client: Client | None = None
 
     async def listen(self) -> AsyncGenerator[Word]:
         """Read all blocks each `poll_s`; one that is refused is told as unknown."""
@@ -67,6 +85,7 @@ class ModbusPeer:
         try:
             if not await client.connect():
                 raise Unavailable("there is no connection")
+            self._client = client
             while True:
                 due_s = asyncio.get_running_loop().time() + self._config.poll_s
                 silent = []
@@ -82,7 +101,35 @@ class ModbusPeer:
                     yield Told(values=block.nothing())
                 await asyncio.sleep(due_s - asyncio.get_running_loop().time())
         finally:
+            self._client = None
             client.close()
+
+    @property
+    def kinds(self) -> Mapping[str, Phases]:
+        """What it can be told to do: nothing that writes."""
+        return {DIAGNOSTICS: ANY}
+
+    async def run(self, kind: str, args: Details) -> Details:  # noqa: ARG002 - there is but one
+        """Ask the unit who it is (function 43/14), and tell which blocks it refuses."""
+        client = self._client
+        if client is None:
+            raise Unavailable("there is no connection")
+        refused = ", ".join(sorted(f"{b.table} @{b.address} x{b.count}" for b in self._refused))
+        told = {"unit": self._config.unit, "blocks": len(self._blocks), "refused": refused}
+        return fitting({**told, **await self._identity(client)})
+
+    async def _identity(self, client: Client) -> dict[str, str]:
+        try:
+            answer = await client.read_device_information(
+                read_code=REGULAR, device_id=self._config.unit
+            )
+        except ModbusException as error:
+            await self._let_pass(client, error)
+            return {"identity": "not told"}
+        if not isinstance(answer, ReadDeviceInformationResponse):
+            return {"identity": "not told"}
+        objects = answer.information
+        return {name: _text(objects[at]) for at, name in IDENTITY.items() if at in objects}
 
     async def _ask(self, client: Client, block: Block) -> Sequence[int] | None:
         """Give a block's words: none where it is refused, None where nothing came."""
@@ -115,6 +162,11 @@ class ModbusPeer:
             self._refused.add(block)
             told = {"table": block.table, "address": block.address, "answer": answer}
             LOG.warning("a block of registers is refused", extra=told)
+
+
+def _text(told: bytes | list[bytes]) -> str:
+    first = told[0] if isinstance(told, list) else told
+    return first.decode("ascii", "replace").strip()
 
 
 def _client(config: ModbusConfig) -> Client:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from edge_agent.downlink.answers import fitting
 from edge_agent.sources.moonraker.status import class_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from foremend.wire import Details, Scalar
+    from foremend.wire import Details
 
-MOST: Final = 60
-"""Answers; the wire carries 64."""
-MOST_TEXT: Final = 200
 QUERIED: Final[dict[str, list[str]]] = {
     "canbus_stats": ["rx_error", "tx_error", "bus_state"],
     "extruder": ["temperature", "target", "power"],
@@ -50,8 +48,7 @@ def summarise(
     for name, fields in status.items():
         if isinstance(fields, dict):
             told |= _of_object(name, fields)
-    known = {key: _scalar(value) for key, value in told.items() if value not in (None, "")}
-    return dict(list(known.items())[:MOST])
+    return fitting(told)
 
 
 def _of_object(name: str, fields: Mapping[str, Any]) -> dict[str, object]:
@@ -72,9 +69,3 @@ def _joined(told: object) -> str | None:
     if isinstance(told, dict):
         return " ".join(f"{key}={value}" for key, value in told.items())
     return ", ".join(map(str, told)) if isinstance(told, list) and told else None
-
-
-def _scalar(value: object) -> Scalar:
-    if isinstance(value, bool | int):
-        return value
-    return round(value, 4) if isinstance(value, float) else str(value)[:MOST_TEXT]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from edge_agent.downlink.kinds import ANY, CommandFailed
+from edge_agent.downlink.kinds import ANY, DIAGNOSTICS, CommandFailed
 from edge_agent.sources.moonraker.diagnostics import QUERIED, summarise
 from edge_agent.sources.moonraker.rpc import Refused
 from edge_agent.sources.moonraker.status import class_of
@@ -22,7 +22,7 @@ KINDS: Final[Mapping[str, Phases]] = {
     "pause": frozenset({Phase.HEATING, Phase.RUNNING}),
     "resume": frozenset({Phase.PAUSED}),
     "cancel": frozenset({Phase.HEATING, Phase.RUNNING, Phase.PAUSED}),
-    "diagnostics": ANY,
+    DIAGNOSTICS: ANY,
 }
 _ENDS_IN: Final = {
     "pause": frozenset({"paused"}),

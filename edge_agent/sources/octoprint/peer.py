@@ -18,7 +18,8 @@ import msgspec
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
-from edge_agent.downlink.kinds import ANY, CommandFailed
+from edge_agent.downlink.answers import fitting
+from edge_agent.downlink.kinds import ANY, DIAGNOSTICS, CommandFailed
 from edge_agent.live.source import LiveConfig, LiveSource
 from edge_agent.live.words import Told
 from edge_agent.selftest.gcode import GcodeBench
@@ -56,7 +57,7 @@ _KINDS: Final[dict[str, Phases]] = {
     "pause": _BEGUN,
     "resume": frozenset({int(Phase.PAUSED)}),
     "cancel": _BEGUN | {int(Phase.PAUSED)},
-    "diagnostics": ANY,
+    DIAGNOSTICS: ANY,
 }
 
 
@@ -138,7 +139,7 @@ class OctoPrintPeer:
             raise CommandFailed(f"{kind} takes no arguments")
         try:
             async with self._rest() as rest:
-                if kind == "diagnostics":
+                if kind == DIAGNOSTICS:
                     return await _diagnostics(rest)
                 await _answer(rest, "POST", "/api/job", _JOBS[kind])
         except httpx.HTTPError as error:
@@ -254,18 +255,15 @@ async def _diagnostics(rest: httpx.AsyncClient) -> Details:
     job = await _answer(rest, "GET", "/api/job")
     current = connection.get("current")
     port = current if isinstance(current, dict) else {}
-    told = {
-        "version": version.get("server"),
-        "state": port.get("state"),
-        "port": port.get("port"),
-        "baudrate": port.get("baudrate"),
-        "error": job.get("error"),
-    }
-    return {k: v[:256] if isinstance(v, str) else v for k, v in told.items() if _is_plain(v)}
-
-
-def _is_plain(value: object) -> bool:
-    return isinstance(value, str | int | float | bool)
+    return fitting(
+        {
+            "version": version.get("server"),
+            "state": port.get("state"),
+            "port": port.get("port"),
+            "baudrate": port.get("baudrate"),
+            "error": job.get("error"),
+        }
+    )
 
 
 def _make(config: OctoPrintConfig, site: Site) -> LiveSource:

@@ -10,21 +10,22 @@ from typing import TYPE_CHECKING, Final, Literal
 from asyncua import ua
 from asyncua.client.client import Client
 from asyncua.crypto import security_policies
-from asyncua.ua.attribute_ids import AttributeIds
-from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.uaerrors import UaError
 
+from edge_agent.downlink.answers import fitting
+from edge_agent.downlink.kinds import ANY, DIAGNOSTICS
 from edge_agent.live.ages import Ages
 from edge_agent.live.source import LiveConfig, LiveSource, Seconds
 from edge_agent.live.words import Told
 from edge_agent.source import Happening
 from edge_agent.sources.kinds import SourceKind
+from edge_agent.sources.opcua.nodes import browse, node_id, watched
+from edge_agent.sources.opcua.status import server_status
 from edge_agent.sources.opcua.words import (
     BAD,
     HEALTH_CHANNEL,
     UNCERTAIN,
     Node,
-    Step,
     Target,
     age_ms,
     health_of,
@@ -36,10 +37,12 @@ from edge_agent.sources.opcua.words import (
 from foremend.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator, Iterator, Mapping
 
+    from edge_agent.downlink.decide import Phases
     from edge_agent.live.words import Word
     from edge_agent.site import Site
+    from foremend.wire import Details
 
 LOG: Final = logging.getLogger(__name__)
 KEEP_ALIVE_S: Final = 1.0
@@ -94,6 +97,9 @@ class OpcUaPeer:
         self._health = {c.path for c in mapping.channels if c.name == HEALTH_CHANNEL}
         paths = [c.path for c in mapping.channels] + ([self._job] if self._job else [])
         self._targets: dict[str, Target] = {path: target(path) for path in paths}
+        self._present: Client | None = None
+        self._lacking: set[str] = set()
+        """Paths that the server of now does not let us read."""
         self._known: dict[str, str] = {}
         """The health and the state told last, by path; a reconnect tells none of them again."""
 
@@ -105,6 +111,7 @@ class OpcUaPeer:
             await self._secure(client)
             await client.connect()
             paths = await self._subscribe(client, reports)
+            self._present = client
             ages = Ages(most_ms=max(OLD_MS, round(4000 * self._config.publish_s)))
             while True:
                 for word in self._read(await reports.get(), paths, ages):
@@ -114,7 +121,25 @@ class OpcUaPeer:
         except UaError as error:
             raise Unavailable(str(error) or type(error).__name__) from error
         finally:
+            self._present = None
             await self._leave(client)
+
+    @property
+    def kinds(self) -> Mapping[str, Phases]:
+        """What it can be told to do: nothing that writes."""
+        return {DIAGNOSTICS: ANY}
+
+    async def run(self, kind: str, args: Details) -> Details:  # noqa: ARG002 - there is but one
+        """Tell how the server is, and which nodes it does not let us read."""
+        if self._present is None:
+            raise Unavailable("the server is not connected")
+        return fitting(
+            {
+                **await server_status(self._present),
+                "nodes": len(self._targets),
+                "nodes_not_read": ", ".join(sorted(self._lacking)),
+            }
+        )
 
     def _client(self) -> Client:
         config = self._config
@@ -161,11 +186,13 @@ class OpcUaPeer:
             ua.CreateMonitoredItemsParameters(
                 SubscriptionId=granted.SubscriptionId,
                 TimestampsToReturn=ua.TimestampsToReturn.Both,
-                ItemsToCreate=[_item(n, nodes[path], interval_ms) for n, path in paths.items()],
+                ItemsToCreate=[watched(n, nodes[path], interval_ms) for n, path in paths.items()],
             )
         )
+        self._lacking = set(self._targets) - set(nodes)
         for path, result in zip(nodes, results, strict=True):
             if not result.StatusCode.is_good():
+                self._lacking.add(path)
                 told = {"path": path, "status": result.StatusCode.name}
                 LOG.warning("a node cannot be read", extra=told)
         return paths
@@ -179,10 +206,10 @@ class OpcUaPeer:
             LOG.warning("the server has no such namespace", extra={"uri": uri})
         there = {path: each for path, each in self._targets.items() if uris([each]) <= set(indexes)}
         nodes = {
-            path: _node_id(each, indexes) for path, each in there.items() if isinstance(each, Node)
+            path: node_id(each, indexes) for path, each in there.items() if isinstance(each, Node)
         }
         browsed = {path: each for path, each in there.items() if not isinstance(each, Node)}
-        return nodes | await _browse(client, browsed, indexes)
+        return nodes | await browse(client, browsed, indexes)
 
     def _read(self, report: ua.PublishResult, paths: dict[int, str], ages: Ages) -> Iterator[Word]:
         """Turn a report into words; one without any change says that nothing has."""
@@ -231,51 +258,6 @@ class OpcUaPeer:
             client.disconnect_socket()
             if publishing is not None:
                 publishing.cancel()
-
-
-def _item(handle: int, node: ua.NodeId, interval_ms: float) -> ua.MonitoredItemCreateRequest:
-    return ua.MonitoredItemCreateRequest(
-        ItemToMonitor=ua.ReadValueId(NodeId=node, AttributeId=AttributeIds.Value),
-        MonitoringMode=ua.MonitoringMode.Reporting,
-        RequestedParameters=ua.MonitoringParameters(
-            ClientHandle=handle, SamplingInterval=interval_ms, QueueSize=1, DiscardOldest=True
-        ),
-    )
-
-
-def _node_id(node: Node, indexes: dict[str, int]) -> ua.NodeId:
-    index = 0 if node.uri is None else indexes[node.uri]
-    return ua.NodeId.from_string(f"ns={index};{node.identifier}")
-
-
-async def _browse(
-    client: Client, browsed: dict[str, tuple[Step, ...]], indexes: dict[str, int]
-) -> dict[str, ua.NodeId]:
-    """Ask for the nodes at the ends of browse paths."""
-    asked = [_browse_path(steps, indexes) for steps in browsed.values()]
-    answers = await client.uaclient.translate_browsepaths_to_nodeids(asked) if asked else []
-    found = {}
-    for path, answer in zip(browsed, answers, strict=True):
-        if answer.StatusCode.is_good() and answer.Targets:
-            found[path] = answer.Targets[0].TargetId
-        else:
-            told = {"path": path, "status": answer.StatusCode.name}
-            LOG.warning("a node cannot be found", extra=told)
-    return found
-
-
-def _browse_path(steps: tuple[Step, ...], indexes: dict[str, int]) -> ua.BrowsePath:
-    elements = [
-        ua.RelativePathElement(
-            ReferenceTypeId=ua.NodeId(ua.Int32(ObjectIds.HierarchicalReferences)),
-            IsInverse=False,  # type: ignore[arg-type]
-            IncludeSubtypes=True,  # type: ignore[arg-type]
-            TargetName=ua.QualifiedName(step.name, 0 if step.uri is None else indexes[step.uri]),
-        )
-        for step in steps
-    ]
-    root = ua.NodeId(ua.Int32(ObjectIds.RootFolder))
-    return ua.BrowsePath(StartingNode=root, RelativePath=ua.RelativePath(Elements=elements))
 
 
 def make(config: OpcUaConfig, site: Site) -> LiveSource:
