@@ -71,6 +71,10 @@ class BambuStage:
     def call_off(self) -> None:
         """Have no job."""
 
+    def obey(self, _wanted: object) -> bool:
+        """Take no orders."""
+        return False
+
     async def show(self) -> None:
         self.shows = {
             "hotend_temp": self.shows["hotend_temp"] + 7,
