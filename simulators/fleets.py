@@ -22,7 +22,7 @@ EXCAVATOR_HASTE: Final = 10.0
 
 
 class PrinterFleet(Fleet[printer_build.Units, printer_build.State]):
-    """FDM printers.
+    """FDM printers, whose first jobs come in a while or `at_once`.
 
     >>> fleet = PrinterFleet(names=["printer-01", "printer-02"], seed=7)
     >>> fleet.step().values.shape
@@ -37,9 +37,10 @@ class PrinterFleet(Fleet[printer_build.Units, printer_build.State]):
         start_ms: int = START_MS,
         step_s: float = STEP_S,
         plan: FaultPlan | None = None,
+        at_once: bool = False,
     ) -> None:
         super().__init__(
-            PrinterPhysics(),
+            PrinterPhysics(at_once=at_once),
             names=names,
             seed=seed,
             start_ms=start_ms,

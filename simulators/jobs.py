@@ -109,13 +109,14 @@ def draw_mix(weights: Floats, rng: np.random.Generator, n: int) -> Floats:
     return np.asarray(np.cumsum(taste / taste.sum(axis=0), axis=0))
 
 
-def begin(habits: Habits, rng: np.random.Generator) -> Jobs:
-    """Start with every device idle, waiting for its first job."""
+def begin(habits: Habits, rng: np.random.Generator, *, at_once: bool = False) -> Jobs:
+    """Start with every device idle, its first job to come in a while or `at_once`."""
     n = habits.idle_s.size
+    waits_s = rng.uniform(0.0, 2.0, n) * habits.idle_s
     zero = np.zeros(n)
     return Jobs(
         phase=np.full(n, Phase.IDLE, dtype=np.int16),
-        left_s=rng.uniform(0.0, 2.0, n) * habits.idle_s,
+        left_s=zero if at_once else waits_s,
         material=np.zeros(n, dtype=np.int64),
         hotend=zero,
         bed=zero,

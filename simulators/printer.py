@@ -31,7 +31,8 @@ _NOISES: Final = 13
 class PrinterPhysics:
     """The physics of FDM printers; see `simulators/data/printer.toml` for every figure."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, at_once: bool = False) -> None:
+        self._at_once = at_once
         self.family: Family = specs.load("printer")
         self.active: tuple[Phase, ...] = (Phase.HEATING, Phase.RUNNING)
         self._names = tuple(channel.name for channel in self.family.channels)
@@ -59,7 +60,7 @@ class PrinterPhysics:
         """Start cold, idle, with belts and bed measured before this run."""
         zero, made = np.zeros_like(room_c), units.made
         return State(
-            jobs=jobs.begin(units.habits, rng),
+            jobs=jobs.begin(units.habits, rng, at_once=self._at_once),
             temp=np.stack([room_c, room_c]),
             integral=np.zeros((2, room_c.size)),
             rate=np.zeros((2, room_c.size)),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from edge_agent.live.mapping import Job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,10 +22,17 @@ class Reading:
     hotend_power: float | None = None
     fan_rpm: float | None = None
     hotend_fan_rpm: float | None = None
-    fit: bool = True
-    """Whether it is ready, and nobody else has it do anything."""
-    at_work: bool = False
-    """Whether a job has it, which sees to its own heat."""
+    job: Job = "idle"
+
+    @property
+    def fit(self) -> bool:
+        """Whether it is ready, and nobody else has it do anything."""
+        return self.job == "idle"
+
+    @property
+    def at_work(self) -> bool:
+        """Whether a job has it, which sees to its own heat."""
+        return self.job in {"running", "paused"}
 
 
 Spectrum = tuple[tuple[float, float], ...]

@@ -48,8 +48,7 @@ class FakeBench:
             hotend_c=self.hotend_c,
             hotend_power=1.0 if heats else 0.0,
             fan_rpm=None if self._rpm is None else self._rpm * self.fan,
-            fit=not busy,
-            at_work=busy,
+            job="running" if busy else "idle",
         )
 
     async def begin(self) -> None:

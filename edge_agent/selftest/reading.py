@@ -25,6 +25,5 @@ def reading(present: Present, now_ms: Millis) -> Reading:
         hotend_power=value("hotend_power"),
         fan_rpm=value("part_fan_rpm"),
         hotend_fan_rpm=value("hotend_fan_rpm"),
-        fit=present.job == "idle",
-        at_work=present.job in {"running", "paused"},
+        job=present.job,
     )

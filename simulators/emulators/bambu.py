@@ -12,17 +12,22 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import msgspec
 
 from foremend.values import Phase
+from simulators.emulators.gcode import wanted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import aiomqtt
 
+    from simulators.emulators.gcode import Wanted
+
 
 FULL_FAN: Final = 15
 """Fans are told in fifteenths of full speed."""
 HOTEND_FAN_RPM: Final = 7000.0
 """Taken for full speed of the hot-end fan, which reports no turns."""
+PART_FAN: Final = 1
+"""What these printers number the part fan: M106 P1."""
 _STATES: Final = {
     Phase.IDLE: "IDLE",
     Phase.HEATING: "PREPARE",
@@ -45,6 +50,9 @@ class Printer(Protocol):
 
     def step(self) -> None:
         """Let a step of its own time pass."""
+
+    def obey(self, wanted: Wanted) -> bool:
+        """Set targets and part fan; tells whether it does, which it does not in a job."""
 
     def call_off(self) -> None:
         """End the job."""
@@ -112,7 +120,7 @@ class Voice:
         try:
             asked = msgspec.json.decode(payload)
             ((topic, request),) = asked.items()
-            number, command = request["sequence_id"], request["command"]
+            number, command = request["sequence_id"], str(request["command"])
         except (msgspec.DecodeError, AttributeError, ValueError, TypeError, KeyError):
             return None
         if (topic, command) == ("pushing", "pushall"):
@@ -122,9 +130,20 @@ class Voice:
             return msgspec.json.encode(
                 {"info": {"command": command, "sequence_id": number, "module": module}}
             )
-        return self._obey(topic, command, number)
+        param = request.get("param", "")
+        done = self._run(str(param)) if command == "gcode_line" else self._steer(command)
+        result = {"result": "success"} if done else {"result": "failed", "reason": "not now"}
+        return msgspec.json.encode(
+            {topic: {"command": command, "sequence_id": number, "param": param, **result}}
+        )
 
-    def _obey(self, topic: str, command: str, number: str) -> bytes:
+    def _run(self, param: str) -> bool:
+        """Run lines of G-code; tells whether all are known and obeyed."""
+        orders = [wanted(line, part_fan=PART_FAN) for line in param.splitlines() if line.strip()]
+        known = [order for order in orders if order is not None]
+        return len(known) == len(orders) and all(self.printer.obey(order) for order in known)
+
+    def _steer(self, command: str) -> bool:
         state = _state(self.printer)
         fits = {
             "pause": state in {"PREPARE", "RUNNING"},
@@ -135,10 +154,7 @@ class Voice:
             self.printer.paused = command == "pause"
         if fits and command == "stop":
             self.printer.call_off()
-        result = {"result": "success"} if fits else {"result": "failed", "reason": "not now"}
-        return msgspec.json.encode(
-            {topic: {"command": command, "sequence_id": number, "param": "", **result}}
-        )
+        return fits
 
     def _said(self, fields: dict[str, Any]) -> bytes:
         self._number += 1

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from foremend.values import Phase, Severity
+from simulators.emulators.gcode import OFF, Wanted
 from simulators.emulators.klippy import HALTS, Around, objects
-from simulators.emulators.printer import ObedientPrinter, Setting
+from simulators.emulators.printer import BED_MOST_C, HOTEND_MOST_C, ObedientPrinter, Setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +44,9 @@ class KlippyHost:
 
     def __init__(self, setting: Setting, *, folder: Path | None = None, sd_path: str = "") -> None:
         self.printer = ObedientPrinter(setting)
-        self.around = Around(sd_path=sd_path)
+        self.around = Around(
+            sd_path=sd_path, print_state="printing" if self.printer.at_work else "standby"
+        )
         self.restarts = 0
         self.said: list[str] = []
         """Lines for the terminal that nobody has taken yet."""
@@ -124,7 +127,7 @@ class KlippyHost:
     def restart(self) -> None:
         """Begin anew, as RESTART does."""
         self.printer.call_off()
-        self.printer.heat(hotend=0.0, bed=0.0)
+        self.printer.obey(OFF)
         sd_path = self.around.sd_path
         self.around = Around(sd_path=sd_path)
         self.restarts += 1
@@ -151,6 +154,9 @@ class KlippyHost:
         if code in HALTS:
             self.halt(HALTS[code])
             return
+        if self.around.print_state != "printing":
+            # It watches fans and filament in a print alone.
+            return
         if code == "no_filament_motion":
             self.around.filament_moves = False
         self.around.print_state, self.around.print_message = "error", code
@@ -158,9 +164,9 @@ class KlippyHost:
 
     def _heat(self, heater: str, target: str | None) -> None:
         wanted = _number(target or "0")
-        if not 0 <= wanted <= (300 if heater == "hotend" else 130):
+        if not 0 <= wanted <= (HOTEND_MOST_C if heater == "hotend" else BED_MOST_C):
             raise GcodeError(f"Requested temperature ({wanted:.1f}) out of range")
-        if not self.printer.heat(**{heater: wanted}):
+        if not self.printer.obey(Wanted(**{heater: wanted})):
             self.said.append("// a simulated job keeps its own temperatures")
 
     def _set_heater(self, told: dict[str, str]) -> None:
@@ -170,10 +176,10 @@ class KlippyHost:
         self._heat(heater, told.get("TARGET", "0"))
 
     def _off(self) -> None:
-        self.printer.heat(hotend=0.0, bed=0.0)
+        self.printer.obey(OFF)
 
     def _blow(self, share: float) -> None:
-        if not self.printer.blow(share):
+        if not self.printer.obey(Wanted(fan=share)):
             self.said.append("// a simulated job keeps its own fan")
 
     def _temperatures(self) -> None:

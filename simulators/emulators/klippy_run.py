@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from dataclasses import replace
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from foremend.errors import ConfigurationError
 from simulators.emulators.klippy_host import KlippyHost
 from simulators.emulators.klippy_socket import TICK_S, KlippySocket
+from simulators.emulators.printer import paced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from simulators.emulators.printer import Setting
-
-
-MOST_STEPS: Final = 8
-"""In a quarter of a second: more haste makes longer steps, which the physics integrates exactly."""
 
 
 def serve(
@@ -32,9 +28,8 @@ def serve(
         ConfigurationError: there can be no socket there.
         NotFound: a component that is to fail is none of a printer's.
     """
-    steps = min(speed, MOST_STEPS)
-    paced = replace(setting, step_s=TICK_S * speed / steps)
-    host = KlippyHost(paced, sd_path=sd_path)
+    at_pace, steps = paced(setting, speed=speed, tick_s=TICK_S)
+    host = KlippyHost(at_pace, sd_path=sd_path)
     try:
         asyncio.run(_serve(host, socket, steps, tell))
     except OSError as error:

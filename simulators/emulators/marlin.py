@@ -1,4 +1,4 @@
-"""Marlin's side of a serial line: answers lines as the firmware does, of whatever body it drives.
+"""Marlin's side of a serial line: answers lines as the firmware does, whatever it drives.
 
 After marlinfw.org's pages on G-codes, and what Marlin 2.1 says on its wire.
 """
@@ -12,8 +12,14 @@ from functools import reduce
 from operator import xor
 from typing import TYPE_CHECKING, Final, Protocol
 
+from simulators.emulators.bench import FAN_ON_C
+from simulators.emulators.gcode import OFF, wanted
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
+
+    from simulators.emulators.gcode import Wanted
+    from simulators.steps import SimEvent
 
 PWM: Final = 127
 """What `@` says of a heater that is always on."""
@@ -27,57 +33,57 @@ CAPABILITIES: Final = (
     ("SDCARD", 1),
     ("THERMAL_PROTECTION", 1),
 )
+CARD_BYTES: Final = 1_000_000
+"""Size of every file on the card; how long its print lasts is the simulation's."""
+KILLED: Final = "Error:Printer halted. kill() called!"
+ERRORS: Final = {
+    "heater_not_heating": "Heating failed, system stopped! Heater_ID: 0",
+    "thermistor_out_of_range": "MAXTEMP triggered, system stopped! Heater_ID: 0",
+    "thermal_runaway": "Thermal Runaway, system stopped! Heater_ID: 0",
+    "hotend_fan_stalled": "Fan speed E0",
+}
+"""What Marlin says of those failures of a printer that it can see."""
 _NUMBERED: Final = re.compile(r"N(\d+) ?(.*?)(?:\*(\d+))?")
 _MOVES: Final = re.compile(r"([XYZE])(-?\d+(?:\.\d+)?)")
 _SILENT: Final = frozenset({"M21", "M82", "M83", "M110", "M117", "G90", "G91", "M84", "M400"})
 """What is answered by `ok` alone, since nothing that is told depends on it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """What a body says of itself at one moment: Cel, powers 0 to 1, bytes."""
+class Printer(Protocol):
+    """The printer that a firmware drives; `ObedientPrinter` is one."""
 
-    hotend: float
-    hotend_target: float = 0.0
-    hotend_power: float = 0.0
-    bed: float
-    bed_target: float = 0.0
-    bed_power: float = 0.0
-    fan_rpm: int = 0
-    fan_power: float = 1.0
-    printed: int | None = None
-    """Bytes of the file on the card, None where none is printed; of `size`."""
-    size: int = 0
+    paused: bool
+    events: deque[SimEvent]
+    """What has happened and is not told yet."""
 
+    @property
+    def values(self) -> Mapping[str, float]:
+        """What it shows, by channel, in the units of `simulators/data/printer.toml`."""
 
-class Body(Protocol):
-    """The printer that a firmware drives."""
+    @property
+    def at_work(self) -> bool:
+        """Whether it prints, paused or not."""
 
-    def tell(self) -> Told:
-        """Say how it is now."""
+    @property
+    def progress(self) -> float:
+        """How much of the print is done, 0 to 1."""
 
-    def errors(self) -> tuple[str, ...]:
-        """Say what has gone wrong since this was asked last; any halts the firmware."""
+    def obey(self, wanted: Wanted) -> bool:
+        """Set targets and part fan; tells whether it does."""
 
-    def pause(self) -> None:
-        """Pause the print from the card."""
-
-    def resume(self) -> None:
-        """Go on with it."""
-
-    def cancel(self) -> None:
-        """End it."""
+    def call_off(self) -> None:
+        """End the print."""
 
 
 @dataclass(slots=True)
 class Marlin:
     """One firmware; give it lines, and ask it at every beat for what it says by itself.
 
-    >>> Marlin(body).receive("M105", now_s=0.0)
+    >>> Marlin(printer).receive("M105", now_s=0.0)
     ['ok T:21.30 /0.00 B:21.30 /0.00 @:0 B@:0']
     """
 
-    body: Body
+    printer: Printer
     numbered: int = 0
     """The last line number that was taken."""
     position: dict[str, float] = field(default_factory=lambda: dict.fromkeys("XYZE", 0.0))
@@ -107,17 +113,16 @@ class Marlin:
         return [] if self.halted else list(self._spontaneous(now_s))
 
     def _spontaneous(self, now_s: float) -> Iterator[str]:
-        told, errors = self.body.tell(), self.body.errors()
+        errors = list(self._errors())
         if errors:
-            self.halted = True
-            yield from (f"Error:{error}" for error in errors)
-            yield "Error:Printer halted. kill() called!"
+            yield from errors
+            yield self._kill()
             return
         for code, report in self._reports().items():
             every_s = self._every_s.get(code, 0.0)
             if every_s and now_s - self._reported_s.get(code, 0.0) >= every_s:
                 self._reported_s[code] = now_s
-                yield report(told)
+                yield report(self.printer)
         if now_s < self._busy_until_s:
             if now_s - self._busy_said_s >= BUSY_EVERY_S:
                 self._busy_said_s = now_s
@@ -128,7 +133,19 @@ class Marlin:
         while self._waiting and not self._busy_until_s:
             yield from self._numbered(self._waiting.popleft(), now_s)
 
-    def _reports(self) -> dict[str, Callable[[Told], str]]:
+    def _errors(self) -> Iterator[str]:
+        while self.printer.events:
+            event = self.printer.events.popleft()
+            if event.code in ERRORS:
+                yield f"Error:{ERRORS[event.code]}"
+
+    def _kill(self) -> str:
+        self.halted = True
+        self.printer.call_off()
+        self.printer.obey(OFF)
+        return KILLED
+
+    def _reports(self) -> dict[str, Callable[[Printer], str]]:
         return {"M155": temperatures, "M27": card, "M123": fans}
 
     def _numbered(self, said: str, now_s: float) -> Iterator[str]:
@@ -157,24 +174,27 @@ class Marlin:
         return ""
 
     def _obey(self, code: str, now_s: float) -> Iterator[str]:
-        name = code.split(maxsplit=1)[0].upper() if code else ""
+        name = code.partition(" ")[0].upper()
         match name:
             case "M105":
-                yield f"ok{temperatures(self.body.tell())}"
+                yield f"ok{temperatures(self.printer)}"
                 return
             case "M155" | "M27" | "M123":
                 yield from self._report(name, code)
-            case "M114":
-                yield self._where()
-            case "M115":
-                yield from identity()
+            case "M114" | "M115":
+                yield from (self._where(),) if name == "M114" else identity()
             case "G0" | "G1" | "G92" | "G28":
                 self._move(name, code)
             case "G4":
                 self._busy_until_s = now_s + _seconds(code)
                 return
             case "M24" | "M25" | "M524":
-                {"M24": self.body.resume, "M25": self.body.pause, "M524": self.body.cancel}[name]()
+                self._steer(name)
+            case "M112":
+                yield self._kill()
+                return
+            case "M104" | "M106" | "M107" | "M140":
+                yield from self._set(code)
             case _ if name not in _SILENT:
                 yield f'echo:Unknown command: "{code}"'
         yield "ok"
@@ -184,7 +204,17 @@ class Marlin:
         if interval:
             self._every_s[name] = float(interval[1])
         elif name != "M155":
-            yield self._reports()[name](self.body.tell())
+            yield self._reports()[name](self.printer)
+
+    def _steer(self, name: str) -> None:
+        self.printer.paused = name == "M25" and self.printer.at_work
+        if name == "M524":
+            self.printer.call_off()
+
+    def _set(self, code: str) -> Iterator[str]:
+        asked = wanted(code)
+        if asked is not None and not self.printer.obey(asked):
+            yield "echo:a simulated print keeps its own temperatures and fan"
 
     def _where(self) -> str:
         x, y, z, e = (self.position[axis] for axis in "XYZE")
@@ -197,23 +227,30 @@ class Marlin:
         self.position |= {axis: float(to) for axis, to in _MOVES.findall(code)}
 
 
-def temperatures(told: Told) -> str:
+def temperatures(printer: Printer) -> str:
     """Give a report of M105 or M155, with the space that stands before it."""
-    hotend = f"T:{told.hotend:.2f} /{told.hotend_target:.2f}"
-    bed = f"B:{told.bed:.2f} /{told.bed_target:.2f}"
-    return f" {hotend} {bed} @:{told.hotend_power * PWM:.0f} B@:{told.bed_power * PWM:.0f}"
+    read = printer.values
+    hotend = f"T:{read['hotend_temp']:.2f} /{read['hotend_target']:.2f}"
+    bed = f"B:{read['bed_temp']:.2f} /{read['bed_target']:.2f}"
+    power = f"@:{read['hotend_power'] * PWM:.0f} B@:{read['bed_power'] * PWM:.0f}"
+    return f" {hotend} {bed} {power}"
 
 
-def card(told: Told) -> str:
-    """Give a report of M27."""
-    if told.printed is None:
+def card(printer: Printer) -> str:
+    """Give a report of M27, which says of a print that is paused that none is under way."""
+    if printer.paused or not printer.at_work:
         return "Not SD printing"
-    return f"SD printing byte {told.printed}/{told.size}"
+    return f"SD printing byte {int(printer.progress * CARD_BYTES)}/{CARD_BYTES}"
 
 
-def fans(told: Told) -> str:
-    """Give a report of M123, of the one fan with a tachometer."""
-    return f"E0:{told.fan_rpm} RPM E0@:{told.fan_power * 255:.0f} "
+def fans(printer: Printer) -> str:
+    """Give a report of M123: of the hot end's fan alone, since Marlin counts no part fan's turns.
+
+    It counts whole turns in a second (`Marlin/src/feature/fancheck.cpp`).
+    """
+    read = printer.values
+    power = 255 if read["hotend_temp"] > FAN_ON_C else 0
+    return f"E0:{60 * int(read['hotend_fan_rpm'] // 60)} RPM E0@:{power} "
 
 
 def identity() -> Iterator[str]:

@@ -13,16 +13,21 @@ from simulators import specs
 from simulators.emulators import bench
 from simulators.emulators.bench import Bench
 from simulators.fleets import PrinterFleet
-from simulators.steps import FaultPlan, ScheduledFault
+from simulators.steps import FaultPlan, ScheduledFault, SimEvent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from simulators.steps import SimEvent, Truth
+    from simulators.emulators.gcode import Wanted
 
 NAME: Final = "printer"
 FILAMENT_MM2: Final = 2.405
 """Cross-section of filament of 1.75 mm."""
+HOTEND_MOST_C: Final = 300.0
+BED_MOST_C: Final = 130.0
+"""The highest targets that it takes."""
+MOST_STEPS: Final = 8
+"""Of one tick: more haste makes longer steps, which the physics integrates exactly."""
 _AT_WORK: Final = frozenset({Phase.HEATING, Phase.RUNNING})
 _MET_K: Final = 8.0
 """So near must both be before the fleet's printer shows itself again."""
@@ -45,6 +50,8 @@ class Setting:
     """Of simulated time."""
     jobs: bool = True
     """Whether it prints jobs of its own."""
+    at_once: bool = False
+    """Whether the first of them begins at once, not after a pause as between any two."""
     faults: tuple[str, ...] = ()
     """Components that fail, one after the other."""
     hours_to_failure: float = 1.0
@@ -54,14 +61,19 @@ class ObedientPrinter:
     """Steps the simulation; `values` hold what its sensors read now, by channel.
 
     >>> printer = ObedientPrinter(Setting(jobs=False))
-    >>> printer.heat(hotend=60.0)
+    >>> printer.obey(Wanted(hotend=60.0))
+    True
     >>> printer.step()
     """
 
     def __init__(self, setting: Setting) -> None:
         self._family = specs.load("printer")
         self._fleet = PrinterFleet(
-            names=[NAME], seed=setting.seed, step_s=setting.step_s, plan=_plan(setting)
+            names=[NAME],
+            seed=setting.seed,
+            step_s=setting.step_s,
+            plan=_plan(setting),
+            at_once=setting.at_once,
         )
         self._names = [channel.name for channel in self._fleet.channels]
         self._setting = setting
@@ -70,10 +82,13 @@ class ObedientPrinter:
         self.paused = False
         self.job_s = self.filament_mm = 0.0
         self._job_hours = 0.0
-        self.jobs_ended = 0
         self.events: deque[SimEvent] = deque(maxlen=1000)
         self.drive = Drive.JOBS
-        self._see()
+        self._age_s = 0.0
+        self._noticed: frozenset[str] = frozenset()
+        while len(self.values) < len(self._names):
+            # Now and then one of its sensors is not read in a frame.
+            self._see()
         self._bench = self._beside()
         if not setting.jobs:
             self._take_over()
@@ -90,15 +105,11 @@ class ObedientPrinter:
             return 0.0
         return min(self.job_s / (3600.0 * self._job_hours), 1.0)
 
-    @property
-    def truth(self) -> tuple[Truth, ...]:
-        """Its faults; for judges only."""
-        return self._fleet.truth()
-
     def step(self) -> None:
         """Advance by one step of simulated time."""
         if self.paused:
             return
+        self._age_s += self._setting.step_s
         if self.drive is Drive.JOBS:
             self._see()
             return
@@ -106,26 +117,18 @@ class ObedientPrinter:
         if self._setting.jobs and self._has_met():
             self.drive = Drive.JOBS
 
-    def heat(self, *, hotend: float | None = None, bed: float | None = None) -> bool:
-        """Set targets; tells whether it obeys, which it does not while it has a job."""
+    def obey(self, wanted: Wanted) -> bool:
+        """Set targets and part fan; tells whether it does, which it does not while it has a job."""
         if self.at_work:
             return False
         self._take_over()
         here = self._bench
         self._bench = replace(
             here,
-            hotend_target=here.hotend_target if hotend is None else hotend,
-            bed_target=here.bed_target if bed is None else bed,
+            hotend_target=_within(wanted.hotend, here.hotend_target, HOTEND_MOST_C),
+            bed_target=_within(wanted.bed, here.bed_target, BED_MOST_C),
+            fan=_within(wanted.fan, here.fan, 1.0),
         )
-        self._show()
-        return True
-
-    def blow(self, share: float) -> bool:
-        """Set the part fan; tells whether it obeys."""
-        if self.at_work:
-            return False
-        self._take_over()
-        self._bench = replace(self._bench, fan=min(max(share, 0.0), 1.0))
         self._show()
         return True
 
@@ -139,18 +142,17 @@ class ObedientPrinter:
         """Let the fleet go on, and look."""
         was = self.phase
         step = self._fleet.step()
+        self.phase = Phase(int(step.phase[0]))
+        if self.drive is Drive.ORDERS:
+            return
+        read = zip(self._names, step.values[0].tolist(), strict=True)
+        self.values |= {name: value for name, value in read if math.isfinite(value)}
         self.events.extend(step.events)
         begun = [event for event in step.events if event.code == "job_started"]
         if begun:
             self._job_hours = float(begun[-1].details.get("hours", 0.0))
-        self.phase = Phase(int(step.phase[0]))
-        read = zip(self._names, step.values[0].tolist(), strict=True)
-        self.values |= {name: value for name, value in read if math.isfinite(value)}
-        if self.drive is Drive.ORDERS:
-            return
         if self.phase in _AT_WORK and was not in _AT_WORK:
             self.job_s = self.filament_mm = 0.0
-        self.jobs_ended += was in _AT_WORK and self.phase not in _AT_WORK
         if self.phase in _AT_WORK:
             self.job_s += self._setting.step_s
             self.filament_mm += self.values["flow"] * self._setting.step_s / FILAMENT_MM2
@@ -170,9 +172,25 @@ class ObedientPrinter:
         if self.phase is not Phase.IDLE:
             # Its job goes to its end unseen, so that it can be followed again.
             self._see()
-        wear = bench.worn(self._fleet.truth(), self._fleet.now_ms)
+        wear = worn(self._setting, self._age_s)
         self._bench = bench.advance(self._bench, self._family, wear, self._setting.step_s)
+        self._notice(bench.noticed(self._bench, wear))
         self._show()
+
+    def _notice(self, failed: frozenset[str]) -> None:
+        """Say of each failed part once that it has."""
+        for component in failed - self._noticed:
+            mode = self._family.modes[self._family.rows(component)[0]]
+            self.events.append(
+                SimEvent(
+                    device_index=0,
+                    ts_ms=self._fleet.now_ms,
+                    code=mode.failure_code,
+                    severity=mode.failure_severity,
+                    component=component,
+                )
+            )
+        self._noticed = failed
 
     def _show(self) -> None:
         here = self._bench
@@ -193,6 +211,22 @@ class ObedientPrinter:
         here = self._bench
         cold = max(here.hotend_c, here.bed_c) - here.room_c < _MET_K
         return self.phase is Phase.IDLE and here.rests and cold
+
+
+def paced(setting: Setting, *, speed: int, tick_s: float) -> tuple[Setting, int]:
+    """Let it go `speed` times as fast as real time: its setting, and the steps of each tick."""
+    steps = min(speed, MOST_STEPS)
+    return replace(setting, step_s=tick_s * speed / steps), steps
+
+
+def worn(setting: Setting, age_s: float) -> dict[str, float]:
+    """Give how far each part's fault has grown, 0 to 1, of a printer that has run so long."""
+    grown = age_s / (3600.0 * setting.hours_to_failure)
+    return {name: min(max(grown - at, 0.0), 1.0) for at, name in enumerate(setting.faults)}
+
+
+def _within(asked: float | None, before: float, most: float) -> float:
+    return before if asked is None else min(max(asked, 0.0), most)
 
 
 def _plan(setting: Setting) -> FaultPlan:

@@ -11,13 +11,17 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from simulators.emulators.marlin import Marlin
-from simulators.emulators.printer_body import PrinterBody
+from simulators.emulators.printer import ObedientPrinter, paced
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from simulators.emulators.printer import Setting
+
 BEAT_S: Final = 0.05
+TICK_S: Final = 0.25
+"""From one look of the firmware's at its printer to the next."""
 LONGEST_LINE: Final = 96
 """Bytes: MAX_CMD_SIZE of Marlin's configuration; what is longer is cut."""
 ROOM: Final = 64 * 1024
@@ -100,13 +104,26 @@ async def plugged(terminal: Terminal) -> AsyncIterator[Terminal]:
         terminal.unplug()
 
 
-async def serve(link: Path, *, seed: int, speed: float, tell: Callable[[str], None]) -> None:
-    """Let a simulated printer answer at `link` until cancelled."""
-    body = PrinterBody(monotonic, seed=seed, speed=speed)
-    body.until_it_prints()
-    async with plugged(Terminal(Marlin(body), link, monotonic)):
+async def serve(setting: Setting, link: Path, *, speed: int, tell: Callable[[str], object]) -> None:
+    """Let a simulated printer answer at `link`, `speed` times as fast as real time.
+
+    Raises:
+        NotFound: a component that is to fail is none of a printer's.
+    """
+    at_pace, steps = paced(setting, speed=speed, tick_s=TICK_S)
+    printer = ObedientPrinter(at_pace)
+    marlin = Marlin(printer)
+    async with plugged(Terminal(marlin, link, monotonic)):
         tell(f"a simulated printer answers at {link}; end with Ctrl-C")
-        await asyncio.Event().wait()
+        await run(printer, marlin, steps_per_tick=steps)
+
+
+async def run(printer: ObedientPrinter, marlin: Marlin, *, steps_per_tick: int = 1) -> None:
+    """Let its time pass, for ever; once Marlin has halted it stands still."""
+    while True:
+        await asyncio.sleep(TICK_S)
+        for _ in range(0 if marlin.halted else steps_per_tick):
+            printer.step()
 
 
 async def _serve(terminal: Terminal) -> None:

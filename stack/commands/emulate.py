@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+
+if TYPE_CHECKING:
+    from simulators.emulators.printer import Setting
 
 commands: Final = typer.Typer()
 emulate: Final = typer.Typer(
@@ -45,14 +49,11 @@ def klippy(
 ) -> None:
     """Answer Klipper's API on a Unix socket; stand a Moonraker before it, and an agent there."""
     from simulators.emulators.klippy_run import serve
-    from simulators.emulators.printer import Setting
 
     def tell(line: str) -> None:
         typer.echo(line, err=True)
 
-    setting = Setting(
-        seed=seed, jobs=not idle, faults=tuple(fault or ()), hours_to_failure=hours_to_failure
-    )
+    setting = _setting(fault, hours_to_failure, seed=seed, idle=idle)
     serve(setting, socket, speed=speed, sd_path=str(sd_path or ""), tell=tell)
 
 
@@ -68,16 +69,11 @@ def bambu(
     idle: IdleOption = False,
 ) -> None:
     """Report over a broker of its own, as Bambu Lab's printers do; prints how to read it."""
-    from simulators.emulators.printer import Setting
+    from dataclasses import replace
+
     from stack.emulators.bambu import run
 
-    setting = Setting(
-        seed=seed,
-        step_s=1.0,
-        jobs=not idle,
-        faults=tuple(fault or ()),
-        hours_to_failure=hours_to_failure,
-    )
+    setting = replace(_setting(fault, hours_to_failure, seed=seed, idle=idle), step_s=1.0)
     run(setting, serial=serial, port=port, speed=speed, tell=typer.echo)
 
 
@@ -85,16 +81,29 @@ def bambu(
 def marlin(
     *,
     link: Annotated[Path, typer.Option(help="where the port is to appear")] = Path("marlin"),
-    seed: Annotated[int, typer.Option(help="of the printer, its jobs and its noise")] = 7,
-    speed: Annotated[
-        float, typer.Option(min=0.1, max=1000, help="how many times faster than real time")
-    ] = 5.0,
+    fault: FaultOption = None,
+    hours_to_failure: HoursOption = 1.0,
+    speed: SpeedOption = 1,
+    seed: SeedOption = 1,
+    idle: IdleOption = False,
 ) -> None:
     """Answer as Marlin does at a pseudo-terminal; an agent or a host opens it as a serial port."""
     import asyncio
-    from contextlib import suppress
 
     from simulators.emulators.terminal import serve
 
+    setting = _setting(fault, hours_to_failure, seed=seed, idle=idle)
     with suppress(KeyboardInterrupt):
-        asyncio.run(serve(link, seed=seed, speed=speed, tell=typer.echo))
+        asyncio.run(serve(setting, link, speed=speed, tell=typer.echo))
+
+
+def _setting(fault: list[str] | None, hours_to_failure: float, *, seed: int, idle: bool) -> Setting:
+    from simulators.emulators.printer import Setting
+
+    return Setting(
+        seed=seed,
+        jobs=not idle,
+        at_once=not idle,
+        faults=tuple(fault or ()),
+        hours_to_failure=hours_to_failure,
+    )

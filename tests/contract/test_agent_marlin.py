@@ -18,6 +18,8 @@ from edge_agent.sources.marlin.peer import KIND, MarlinConfig
 from foremend.errors import Unavailable
 from foremend.values import SOURCE_LOST as LOST
 from foremend.values import Phase
+from simulators.emulators.marlin import ERRORS
+from simulators.emulators.printer import Setting
 from stack.drill.parts import wait
 from tests.peers import marlin, marlin_octoprint, octoprint
 from tests.peers.stage import Absent
@@ -76,29 +78,30 @@ def happens(code: str) -> Callable[[Item], bool]:
 async def test_a_print_from_the_card_is_paused_resumed_and_cancelled_on_command(
     tmp_path: Path,
 ) -> None:
-    async with marlin.stage(tmp_path) as stage, reading(stage.source) as until:
-        stage.body.told = replace(stage.body.told, printed=5, size=100)
+    jobs = Setting(at_once=True, step_s=5.0)
+    async with marlin.stage(tmp_path, jobs) as stage, reading(stage.source) as until:
+        while stage.printer.phase is not Phase.RUNNING:
+            stage.printer.step()
         await until(stands_in(Phase.RUNNING))
         for kind, phase in (
             ("pause", Phase.PAUSED),
             ("resume", Phase.RUNNING),
-            ("cancel", Phase.IDLE),
+            ("cancel", Phase.COOLING),
         ):
             await stage.source.run(kind, {})
             await until(stands_in(phase))
-        assert stage.body.done == ["pause", "resume", "cancel"]
+        assert stage.printer.values["hotend_target"] == 0.0
         found = await stage.source.run("diagnostics", {})
         assert "Simulated printer" in str(found["firmware"])
-        assert str(found["temperatures"]).startswith("ok T:25.25")
+        assert str(found["temperatures"]).startswith("ok T:")
 
 
 async def test_a_halted_printer_stands_in_error_and_is_not_asked_for_ever(tmp_path: Path) -> None:
     async with marlin.stage(tmp_path) as stage, reading(stage.source) as until:
         await until(stands_in(Phase.IDLE))
-        error = "Thermal Runaway, system stopped! Heater_ID: bed"
-        stage.body.wrong = (error,)
+        stage.fail("thermal_runaway")
         told = await until(happens("thermal_runaway"))
-        assert told.details == {"text": error}
+        assert told.details == {"text": ERRORS["thermal_runaway"]}
         await until(stands_in(Phase.ERROR))
         await until(happens(LOST))
 
@@ -176,7 +179,8 @@ def _connect(server: OctoPrint, stage: MarlinStage) -> None:
         except Unavailable:
             return False
         actual = {name: heaters[name]["actual"] for name in ("tool0", "bed") if name in heaters}
-        return actual == {"tool0": 25.25, "bed": 24.5}
+        shown = {"tool0": stage.shows["hotend_temp"], "bed": stage.shows["bed_temp"]}
+        return actual == pytest.approx(shown, abs=stage.tolerance)
 
     assert wait(reads, PATIENCE_S)
 
@@ -200,3 +204,35 @@ async def test_a_self_test_heats_a_printer_that_others_wrote_and_leaves_it_off(
             names = [channel.name for channel in stage.source.describe().channels]
             place = names.index("hotend_target")
             await until(lambda item: isinstance(item, Frame) and item.values[place] == 0)
+
+
+# Four simulated seconds a second: a heater has its time, and the test need not.
+IDLE = Setting(jobs=False, step_s=1.0)
+
+
+async def test_a_self_test_measures_the_heater_and_reads_its_fan(tmp_path: Path) -> None:
+    async with (
+        marlin.stage(tmp_path, IDLE, steps_per_tick=1) as stage,
+        reading(stage.source) as until,
+    ):
+        await until(stands_in(Phase.IDLE))
+        found = await stage.source.run("self_test", {"tests": "heater"})
+        assert found["heater_verdict"] == "measured"
+        assert found["heater_power"] > 0.9
+        assert found["hotend_fan_rpm"] > 1000
+        assert stage.printer.values["hotend_target"] == 0
+
+
+async def test_a_self_test_of_a_failed_heater_ends_with_what_the_firmware_says(
+    tmp_path: Path,
+) -> None:
+    failed = replace(IDLE, faults=("hotend_heater",), hours_to_failure=0.0001)
+    async with (
+        marlin.stage(tmp_path, failed, steps_per_tick=1) as stage,
+        reading(stage.source) as until,
+    ):
+        await until(stands_in(Phase.IDLE))
+        with pytest.raises(CommandFailed, match="stands in error; heaters may be on"):
+            await stage.source.run("self_test", {"tests": "heater"})
+        told = await until(happens("heater_not_heating"))
+        assert told.component == "hotend_heater"

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from simulators.emulators.bambu import Printer
+
 SERIAL = "01S00A000000001"
 NOISE = (
     b"\xff\xfe",
@@ -40,11 +42,13 @@ class BambuStage:
     phase = Phase.IDLE
     paused = False
 
-    def __init__(self, broker: EmbeddedBroker, relay: Relay, folder: Path) -> None:
+    def __init__(
+        self, broker: EmbeddedBroker, relay: Relay, folder: Path, printer: Printer | None
+    ) -> None:
         self.relay = relay
         self.login = broker.services
         self.shows = {"hotend_temp": 24.5, "bed_temp": 23.0, "part_fan_cmd": 0.4}
-        self.voice = Voice(SERIAL, self)
+        self.voice = Voice(SERIAL, self if printer is None else printer)
         self.client: aiomqtt.Client | None = None
         config = BambuConfig(
             host=relay.host,
@@ -71,6 +75,10 @@ class BambuStage:
     def call_off(self) -> None:
         """Have no job."""
 
+    def obey(self, _wanted: object) -> bool:
+        """Take no orders."""
+        return False
+
     async def show(self) -> None:
         self.shows = {
             "hotend_temp": self.shows["hotend_temp"] + 7,
@@ -94,13 +102,14 @@ class BambuStage:
 
 
 @asynccontextmanager
-async def stage(folder: Path) -> AsyncIterator[BambuStage]:
+async def stage(folder: Path, printer: Printer | None = None) -> AsyncIterator[BambuStage]:
+    """Have the voice speak for a printer, the stage itself where none is given."""
     with (
         open_data_dir(folder / "broker") as home,
         serving(EmbeddedBroker(home)) as broker,
         Relay(broker.host, broker.port) as relay,
     ):
-        one = BambuStage(broker, relay, folder)
+        one = BambuStage(broker, relay, folder, printer)
         login = one.login
         async with aiomqtt.Client(
             broker.host, broker.port, username=login.user, password=login.password

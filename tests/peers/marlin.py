@@ -1,16 +1,21 @@
-"""Our Marlin emulator at a pseudo-terminal, with a body whose truth the test sets."""
+"""Our Marlin emulator at a pseudo-terminal, with a simulated printer that the test gives orders."""
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edge_agent.site import Site
 from edge_agent.sources.marlin.peer import KIND, MarlinConfig
-from simulators.emulators.marlin import Marlin, Told
-from simulators.emulators.terminal import Terminal, plugged
+from edge_agent.tasks import end
+from foremend.values import Severity
+from simulators.emulators.gcode import Wanted
+from simulators.emulators.marlin import Marlin
+from simulators.emulators.printer import ObedientPrinter, Setting
+from simulators.emulators.terminal import Terminal, plugged, run
+from simulators.steps import SimEvent
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -18,6 +23,7 @@ if TYPE_CHECKING:
 
     from edge_agent.live.source import LiveSource
 
+IDLE: Final = Setting(jobs=False)
 NOISE = (
     b"ok T:999.00 /999.00 B:99",
     b"\nT:999.0\n",
@@ -31,62 +37,31 @@ NOISE = (
 )
 
 
-class ScriptedBody:
-    """Tells what it was given, and remembers what it was told to do."""
-
-    def __init__(self, told: Told) -> None:
-        self.told = told
-        self.wrong: tuple[str, ...] = ()
-        self.done: list[str] = []
-
-    def tell(self) -> Told:
-        return self.told
-
-    def errors(self) -> tuple[str, ...]:
-        errors, self.wrong = self.wrong, ()
-        return errors
-
-    def pause(self) -> None:
-        self.done.append("pause")
-        self.told = replace(self.told, printed=None)
-
-    def resume(self) -> None:
-        self.done.append("resume")
-        self.told = replace(self.told, printed=10)
-
-    def cancel(self) -> None:
-        self.done.append("cancel")
-        self.told = replace(self.told, printed=None)
-
-
 class MarlinStage:
     tolerance = 0.005
     patience_s = 10.0
 
-    def __init__(self, terminal: Terminal, body: ScriptedBody, folder: Path) -> None:
-        self.terminal, self.body = terminal, body
-        self.shows = {"hotend_temp": 0.0, "hotend_target": 0.0, "bed_temp": 0.0}
-        self._read_body()
+    def __init__(self, terminal: Terminal, printer: ObedientPrinter, folder: Path) -> None:
+        self.terminal, self.printer = terminal, printer
+        self.shows = self._read()
         config = MarlinConfig(
             port=str(terminal.link), every_s=0.1, stale_after_s=4.0, silence_s=2.0
         )
         self.source: LiveSource = KIND.make(config, Site(device="marlin", folder=folder))
 
-    def _read_body(self) -> None:
-        told = self.body.told
-        names = {"hotend_temp": told.hotend, "hotend_target": told.hotend_target}
-        self.shows |= names | {"bed_temp": told.bed}
+    def _read(self) -> dict[str, float]:
+        names = ("hotend_temp", "hotend_target", "bed_temp", "bed_target")
+        return {name: self.printer.values[name] for name in names}
 
     async def show(self) -> None:
-        told = self.body.told
-        self.body.told = replace(
-            told,
-            hotend=told.hotend + 10,
-            hotend_target=told.hotend_target + 5,
-            bed=told.bed + 1,
-            hotend_power=0.5,
-        )
-        self._read_body()
+        hotend, bed = self.shows["hotend_target"] + 10, self.shows["bed_target"] + 5
+        self.printer.obey(Wanted(hotend=hotend, bed=bed))
+        self.shows = self._read()
+
+    def fail(self, code: str) -> None:
+        """Let a part fail, as the simulation says so."""
+        event = SimEvent(device_index=0, ts_ms=0, code=code, severity=Severity.CRITICAL)
+        self.printer.events.append(event)
 
     async def unplug(self) -> None:
         self.terminal.unplug()
@@ -106,8 +81,13 @@ class MarlinStage:
 
 
 @asynccontextmanager
-async def stage(folder: Path) -> AsyncIterator[MarlinStage]:
-    body = ScriptedBody(Told(hotend=25.25, hotend_target=0.0, bed=24.5, fan_rpm=6000))
-    terminal = Terminal(Marlin(body), folder / "marlin", monotonic)
+async def stage(
+    folder: Path, setting: Setting = IDLE, *, steps_per_tick: int = 0
+) -> AsyncIterator[MarlinStage]:
+    """Serve one whose time stands still, but where it is to make steps."""
+    printer = ObedientPrinter(setting)
+    terminal = Terminal(Marlin(printer), folder / "marlin", monotonic)
     async with plugged(terminal):
-        yield MarlinStage(terminal, body, folder)
+        running = asyncio.create_task(run(printer, terminal.marlin, steps_per_tick=steps_per_tick))
+        yield MarlinStage(terminal, printer, folder)
+        await end(running)

@@ -108,6 +108,45 @@ def test_a_simulated_printer_shows_what_a_report_needs() -> None:
     assert {"nozzle_temper", "bed_temper", "gcode_state", "cooling_fan_speed"} <= set(report)
 
 
+def ordered(voice: Voice, param: object) -> dict:
+    asked = {"print": {"sequence_id": "7", "command": "gcode_line", "param": param}}
+    return msgspec.json.decode(voice.answer(msgspec.json.encode(asked)) or b"")["print"]
+
+
+def test_an_idle_printer_obeys_lines_of_g_code_and_its_report_follows() -> None:
+    printer = ObedientPrinter(Setting(jobs=False, step_s=1.0))
+    voice = Voice("S1", printer)
+    answer = ordered(voice, "M104 S60\nM140 S30\nM106 P1 S255\n")
+    assert answer == {
+        "command": "gcode_line",
+        "sequence_id": "7",
+        "param": "M104 S60\nM140 S30\nM106 P1 S255\n",
+        "result": "success",
+    }
+    for _ in range(60):
+        printer.step()
+    report = report_of(printer)
+    assert report["nozzle_temper"] == pytest.approx(60, abs=0.5)
+    assert (report["nozzle_target_temper"], report["bed_target_temper"]) == (60.0, 30.0)
+    assert report["cooling_fan_speed"] == "15"
+    assert int(report["heatbreak_fan_speed"]) > 10
+    ordered(voice, "M107\nM106 P2 S255")
+    assert report_of(printer)["cooling_fan_speed"] == "0"
+
+
+@pytest.mark.parametrize("param", ["G29", 5, ["M104 S60"], "M104 S60\nG28"])
+def test_lines_that_are_not_known_are_refused_and_none_of_them_is_done(param: object) -> None:
+    printer = ObedientPrinter(Setting(jobs=False))
+    assert ordered(Voice("S1", printer), param)["result"] == "failed"
+    assert printer.values["hotend_target"] == 0.0
+
+
+def test_a_simulated_print_takes_no_lines() -> None:
+    printer = ObedientPrinter(Setting(at_once=True))
+    assert ordered(Voice("S1", printer), "M104 S0")["reason"] == "not now"
+    assert printer.values["hotend_target"] > 150
+
+
 async def test_a_command_is_answered_by_the_printer_itself(tmp_path: Path) -> None:
     async with stage(tmp_path) as told:
         reading = asyncio.create_task(_read(told.source))
@@ -129,9 +168,9 @@ async def _read(source) -> None:
         pass
 
 
-async def _try(source) -> dict:
+async def _try(source, kind: str = "diagnostics") -> dict:
     try:
-        return await source.run("diagnostics", {})
+        return await source.run(kind, {})
     except CommandFailed:
         return {}
 
@@ -175,3 +214,22 @@ async def test_another_certificate_is_refused_before_a_password_is_said(tls_port
 async def test_what_no_authority_signed_is_refused_without_a_pin(tls_port) -> None:
     with pytest.raises(ssl.SSLCertVerificationError):
         await asyncio.open_connection("127.0.0.1", tls_port[0], ssl=trust.of_authority(None))
+
+
+async def test_a_self_test_heats_by_lines_of_g_code_and_leaves_the_printer_off(
+    tmp_path: Path,
+) -> None:
+    # Ten simulated seconds a second.
+    printer = ObedientPrinter(Setting(jobs=False, step_s=0.5))
+    async with stage(tmp_path, printer) as told:
+        reading = asyncio.create_task(_read(told.source))
+        async with asyncio.timeout(60):
+            while not (found := await _try(told.source, "self_test")):  # noqa: ASYNC110 - likewise
+                await asyncio.sleep(0.02)
+        assert found["heater_verdict"] == "measured"
+        assert found["fan_verdict"] == "no_tachometer"
+        assert found["heater_target_c"] <= 100
+        assert printer.values["hotend_target"] == 0
+        assert not (tmp_path / "bambu.heaters").exists()
+        await told.source.close()
+        await reading

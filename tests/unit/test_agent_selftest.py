@@ -58,6 +58,12 @@ def test_a_weak_heater_has_less_gain_and_a_dead_one_none() -> None:
     assert run_on(FakeBench(gain_k_s=0.0), Test.HEATER)["heater_verdict"] == "no_response"
 
 
+def test_a_heater_that_does_not_answer_is_not_heated_for_long() -> None:
+    bench = FakeBench(gain_k_s=0.0)
+    assert run_on(bench, Test.HEATER)["heater_verdict"] == "no_response"
+    assert bench.now_s <= 21
+
+
 def test_fans_without_a_tachometer_are_not_judged_and_those_that_stand_still_are() -> None:
     assert run_on(FakeBench(rpm=None), Test.FAN)["fan_verdict"] == "no_tachometer"
     assert run_on(FakeBench(rpm=0.0), Test.FAN)["fan_verdict"] == "no_response"

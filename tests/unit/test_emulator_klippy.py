@@ -90,6 +90,22 @@ def test_a_part_that_fails_shuts_klipper_down_in_its_own_words(
     assert host.status()["webhooks"]["state"] == "ready"
 
 
+def test_a_job_that_begins_at_once_is_told_of_from_the_start() -> None:
+    host = KlippyHost(Setting(at_once=True))
+    assert host.status()["print_stats"]["state"] == "printing"
+    assert stepped(host, 1)["extruder"]["target"] > 150
+
+
+def test_a_fan_that_has_failed_stands_still_and_klipper_alone_would_not_notice() -> None:
+    failed = Setting(jobs=False, step_s=10.0, faults=("hotend_fan",), hours_to_failure=0.01)
+    host = KlippyHost(failed)
+    host.run("M104 S100")
+    warm = stepped(host, 30)
+    assert warm["extruder"]["temperature"] == pytest.approx(100, abs=0.5)
+    assert warm["heater_fan hotend_fan"] == {"speed": 1.0, "rpm": 0.0}
+    assert warm["print_stats"]["state"] == "standby"
+
+
 def test_a_belt_s_resonance_stands_in_the_file_that_klipper_writes(tmp_path: Path) -> None:
     host = KlippyHost(Setting(jobs=False), folder=tmp_path)
     with pytest.raises(GcodeError):
