@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from edge_agent import logs
 from edge_agent.agent import Agent
@@ -37,7 +39,8 @@ def run(config_path: Path) -> None:
     known = admitted(config, vault)
     outbox = config_path.parent / config.outbox
     try:
-        asyncio.run(_host(config, outbox, vault, known))
+        source = _beside(config.source, config_path.parent)
+        asyncio.run(_host(replace(config, source=source), outbox, vault, known))
     except BaseExceptionGroup as group:
         # Callers are told of what we know by its own name, not by that of the task it broke.
         ours = group.subgroup(ForemendError)
@@ -65,6 +68,13 @@ async def _host(config: HostConfig, outbox: Path, vault: Vault, known: Credentia
         await Agent(
             agent, source, view, wall_ms, connector=connector, sampling=config.sampling
         ).run(stop)
+
+
+def _beside(source: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Read a mapping of one's own beside the configuration, where it is there."""
+    file = folder / str(source.get("mapping", ""))
+    is_own = file.suffix == ".toml" and file.is_file()
+    return source | {"mapping": str(file)} if is_own else source
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_agent.discovery import hosts, mdns, notices, ports
+from edge_agent.discovery import hosts, machines, mdns, notices, ports
 from edge_agent.discovery.found import Found, Home, configuration
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 def main(words: list[str]) -> None:
     """Find, print, and write where told to."""
     told = _parser().parse_args(words)
+    # What a library thinks of a stranger's certificate is nothing that was asked here.
+    logging.getLogger("asyncua").setLevel(logging.CRITICAL)
     found = asyncio.run(discover(told.seconds, told.host))
     if told.json:
         sys.stdout.write(json.dumps([asdict(one) | {"device": one.device} for one in found]) + "\n")
@@ -38,7 +41,8 @@ async def discover(seconds: float, named: list[str]) -> list[Found]:
     ways = {
         "multicast DNS": mdns.browse(seconds),
         "printers' notices": notices.listen(seconds),
-        "named hosts": hosts.ask(named),
+        "named hosts": hosts.ask([place for place in named if not machines.is_url(place)]),
+        "named machines": machines.ask(named),
     }
     told = await asyncio.gather(*(_tried(name, way) for name, way in ways.items()))
     found = [one for some in told for one in some]
@@ -66,15 +70,23 @@ def write(one: Found, home: Home, folder: Path) -> str:
     """Write a device's configuration where none is; gives a sentence for a person."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{one.device}.toml"
-    try:
-        # It may come to hold secrets.
-        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
+    if one.mapping:
+        _write_new(folder / one.mapping_file, one.mapping)
+    if not _write_new(file, configuration(one, home)):
         return f"{file} is there already, and was left as it is"
-    with os.fdopen(handle, "w", encoding="utf-8") as sink:
-        sink.write(configuration(one, home))
     todo = f"; give it {', '.join(one.wants)} first" if one.wants else ""
     return f"{file}: start it with foremend agent run {file}{todo}"
+
+
+def _write_new(file: Path, text: str) -> bool:
+    """Write a file where none is, for us alone, since it may come to hold secrets."""
+    try:
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return False
+    with os.fdopen(handle, "w", encoding="utf-8") as sink:
+        sink.write(text)
+    return True
 
 
 def _lines(found: list[Found]) -> list[str]:
@@ -104,7 +116,9 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="HOST[:PORT]",
-        help="also ask this one, where announcements do not reach; may be given again",
+        help="also ask this one, where announcements do not reach: a printer's host, or a machine's"
+        " OPC UA server or MTConnect agent, whose values are drafted as a mapping; may be given"
+        " again",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON list")
     parser.add_argument(

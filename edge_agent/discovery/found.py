@@ -25,6 +25,8 @@ class Found:
     """What the table `[source]` says beside the kind."""
     wants: Mapping[str, str] = field(default_factory=dict)
     """Settings that only its owner can give -> where to find them."""
+    mapping: str = ""
+    """A draft of its mapping, as TOML, where it could be looked at."""
 
     @property
     def device(self) -> str:
@@ -35,6 +37,11 @@ class Found:
         """
         words = _NOT_IN_IDS.sub("-", self.name).strip("-_")[:64]
         return words or self.kind
+
+    @property
+    def mapping_file(self) -> str:
+        """Where its draft goes, beside its configuration."""
+        return f"{self.device}.mapping.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +71,8 @@ def configuration(found: Found, home: Home) -> str:
     if home.url is not None and home.token is not None:
         lines += ["", "[enrol]", f"url = {_spelt(home.url)}", f"token = {_spelt(home.token)}"]
     lines += ["", "[source]", f"kind = {_spelt(found.kind)}"]
+    if found.mapping:
+        lines.append(f"mapping = {_spelt(found.mapping_file)}")
     lines += [f"{name} = {_spelt(value)}" for name, value in found.settings.items()]
     for name, where in found.wants.items():
         lines += [f"# {where}:", f'{name} = ""']

@@ -47,6 +47,7 @@ def can_interfaces(net: Path = Path("/sys/class/net")) -> list[Found]:
             kind="j1939",
             name=f"machine-{interface.name}",
             settings={
+                "mapping": "excavator",
                 "interface": "socketcan",
                 "channel": interface.name,
                 "bitrate": J1939_BITRATE,

@@ -131,6 +131,12 @@ class Machine:
         for place, (name, value) in zip((machine, motor, machine, machine), AT_REST, strict=True):
             node = await place.add_variable(*named(name), ua.Variant(value, TYPES.get(name)))
             self.nodes[name] = node
+        state = await machine.add_object(*named("MachineryItemState"))
+        told = ua.Variant(ua.LocalizedText("Executing"))
+        await state.add_variable(*named("CurrentState"), told)
+        unit = ua.EUInformation(DisplayName=ua.LocalizedText("r/min"))
+        for name, value in (("EngineeringUnits", unit), ("EURange", ua.Range(0.0, 3000.0))):
+            await self.nodes["Speed"].add_property(index, name, ua.Variant(value))
 
 
 @functools.cache

@@ -10,14 +10,22 @@ import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from zeroconf import IPVersion
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 from edge_agent.config import read_config
-from edge_agent.discovery import hosts, mdns, notices, ports
+from edge_agent.discovery import hosts, machines, mdns, notices, ports
 from edge_agent.discovery.command import write
+from edge_agent.discovery.drafts import Draft, Seen
 from edge_agent.discovery.found import Found, Home
+from edge_agent.live.mapping import Mapping, load
+from edge_agent.site import Site
+from edge_agent.sources.kinds import make_source
+from tests.peers.opcua import URI, at_rest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -166,3 +174,50 @@ def test_the_command_says_what_it_found_as_json() -> None:
         timeout=60,
     )
     assert isinstance(json.loads(run.stdout), list)
+
+
+async def test_a_machine_that_can_be_looked_at_gets_a_mapping_that_reads_it(tmp_path: Path) -> None:
+    server = await at_rest()
+    (found,) = await machines.ask([f"127.0.0.1:{server.port}"])
+    write(found, Home(), tmp_path)
+    config = read_config(tmp_path / f"{found.device}.toml")
+    mapping = load(str(tmp_path / config.source["mapping"]))
+    paths = {channel.name: channel.path for channel in mapping.channels}
+    assert paths["speed"] == f"nsu={URI};s=Speed"
+    assert {"current", "device_health"} <= set(paths)
+    speed = next(channel for channel in mapping.channels if channel.name == "speed")
+    assert (speed.unit, speed.low, speed.high) == ("/min", 0.0, 3000.0)
+    assert mapping.job is not None
+    assert mapping.job.path == f"nsu={URI};s=CurrentState"
+    assert mapping.job.read("Executing") == "running"
+
+
+async def test_where_no_machine_answers_nothing_is_found() -> None:
+    async with serving({"/": b"<html>"}) as web:
+        assert await machines.ask([f"127.0.0.1:{web}", "opc.tcp://127.0.0.1:1/"]) == []
+
+
+def test_whatever_is_found_gets_a_configuration_that_a_source_can_be_made_of(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "net" / "can0").mkdir(parents=True)
+    (tmp_path / "net" / "can0" / "type").write_text("280\n")
+    usb = SimpleNamespace(device="/dev/ttyUSB0", serial_number="A50285BI", vid=0x0403)
+    for found in (*ports.can_interfaces(tmp_path / "net"), *ports.serial_ports([usb])):  # type: ignore[list-item]
+        write(found, Home(), tmp_path / "agents")
+        config = read_config(tmp_path / "agents" / f"{found.device}.toml")
+        make_source(config.source, Site(device=found.device, folder=tmp_path))
+
+
+NAMES = st.lists(st.text(max_size=80), min_size=1, max_size=3)
+
+
+@settings(deadline=None)
+@given(st.lists(NAMES, min_size=1, max_size=12))
+def test_whatever_values_are_called_each_gets_a_name_of_its_own(called: list[list[str]]) -> None:
+    seen = tuple(
+        Seen(path=f"i={at}", names=tuple(names), unit="") for at, names in enumerate(called)
+    )
+    text = Draft(model='a "b" \\', source="s", seen=seen).toml()
+    mapping = msgspec.toml.decode(text, type=Mapping)
+    assert [channel.path for channel in mapping.channels] == [one.path for one in seen]
