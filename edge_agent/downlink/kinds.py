@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from foremend.errors import ForemendError, Remedy
+from foremend.values import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
 ANY: Final[Phases] = frozenset()
 DIAGNOSTICS: Final = "diagnostics"
 """Asks a device what a technician asks first, and changes nothing."""
+_BEGUN: Final = frozenset({int(Phase.HEATING), int(Phase.RUNNING)})
+OF_PRINTERS: Final[Mapping[str, Phases]] = {
+    "pause": _BEGUN,
+    "resume": frozenset({int(Phase.PAUSED)}),
+    "cancel": _BEGUN | {int(Phase.PAUSED)},
+    DIAGNOSTICS: ANY,
+}
+"""What any printer can be told to do, and in which phases it makes sense."""
 LONGEST_BURST_S: Final = 3600.0
 
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_agent.downlink.decide import allowed
+from edge_agent.downlink.kinds import OF_PRINTERS
 from edge_agent.live.mapping import load
 from edge_agent.live.words import Told
 from edge_agent.source import Happening
@@ -21,7 +22,6 @@ from edge_agent.sources.moonraker.derived import derive, grid, tilt_mm_m
 from edge_agent.sources.moonraker.diagnostics import summarise
 from edge_agent.sources.moonraker.eventtime import EventClock
 from edge_agent.sources.moonraker.listener import Listener, Memory, Need, Notice
-from edge_agent.sources.moonraker.orders import KINDS
 from edge_agent.sources.moonraker.status import WANTED, Status, class_of, spellings, subscription
 from foremend.values import Phase
 
@@ -339,7 +339,7 @@ def test_the_websocket_stands_beside_the_pages(url: str, socket: str) -> None:
     ],
 )
 def test_each_order_is_obeyed_in_its_phases_alone(kind: str, phases: set[Phase]) -> None:
-    fit = {phase for phase in Phase if allowed(phase, KINDS[kind], frozenset())}
+    fit = {phase for phase in Phase if allowed(phase, OF_PRINTERS[kind], frozenset())}
     assert fit == phases
 
 

@@ -12,7 +12,7 @@ import aiomqtt
 import msgspec
 from msgspec import Meta
 
-from edge_agent.downlink.kinds import ANY, DIAGNOSTICS, CommandFailed
+from edge_agent.downlink.kinds import DIAGNOSTICS, OF_PRINTERS, CommandFailed
 from edge_agent.live.source import LiveConfig, LiveSource, Seconds
 from edge_agent.selftest.gcode import GcodeBench
 from edge_agent.sources.bambu import trust
@@ -20,7 +20,6 @@ from edge_agent.sources.bambu.report import Reader
 from edge_agent.sources.kinds import SourceKind
 from foremend import wire  # noqa: TC001 - msgspec reads the annotations at run time
 from foremend.errors import Unavailable
-from foremend.values import Phase
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -33,13 +32,8 @@ if TYPE_CHECKING:
 USER: Final = "bblp"
 ANSWER_S: Final = 10.0
 """How long a command's answer is waited for."""
-_PRINTING: Final = frozenset({int(Phase.HEATING), int(Phase.RUNNING)})
-_COMMANDS: Final[dict[str, tuple[str, Phases]]] = {
-    "pause": ("pause", _PRINTING),
-    "resume": ("resume", frozenset({int(Phase.PAUSED)})),
-    "cancel": ("stop", _PRINTING | {int(Phase.PAUSED)}),
-}
-"""Kind -> the printer's word, and the phases in which it makes sense."""
+_WORDS: Final = {"pause": "pause", "resume": "resume", "cancel": "stop"}
+"""Kind -> the printer's word."""
 
 
 class BambuConfig(LiveConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -93,7 +87,7 @@ class BambuPeer:
     @property
     def kinds(self) -> Mapping[str, Phases]:
         """What it can be told to do."""
-        return {kind: phases for kind, (_, phases) in _COMMANDS.items()} | {DIAGNOSTICS: ANY}
+        return OF_PRINTERS
 
     async def run(self, kind: str, args: Details) -> Details:  # noqa: ARG002 - none takes any
         """Say it, and wait for the printer's own answer; raises CommandFailed."""
@@ -103,7 +97,7 @@ class BambuPeer:
             told = modules if isinstance(modules, list) else []
             named = [m for m in told[:32] if isinstance(m, dict) and "name" in m]
             return {str(m["name"])[:64]: str(m.get("sw_ver", ""))[:64] for m in named}
-        await self._order(_COMMANDS[kind][0])
+        await self._order(_WORDS[kind])
         return {}
 
     def bench(self) -> GcodeBench:

@@ -12,14 +12,13 @@ from msgspec import Meta
 from serial import SerialException
 from serial_asyncio_fast import open_serial_connection
 
-from edge_agent.downlink.kinds import ANY, DIAGNOSTICS, CommandFailed
+from edge_agent.downlink.kinds import DIAGNOSTICS, OF_PRINTERS, CommandFailed
 from edge_agent.live.source import LiveConfig, LiveSource
 from edge_agent.selftest.gcode import GcodeBench
 from edge_agent.sources.kinds import SourceKind
 from edge_agent.sources.marlin.talk import Order, Talk
 from edge_agent.sources.marlin.words import Lines
 from foremend.errors import Unavailable
-from foremend.values import Phase
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -34,13 +33,6 @@ BEAT_S: Final = 0.1
 """How long a query may wait that has become due."""
 ANSWER_S: Final = 20.0
 """How long a command may take; a printer that heats up answers nothing else."""
-_BEGUN: Final = frozenset({int(Phase.HEATING), int(Phase.RUNNING)})
-_KINDS: Final[dict[str, Phases]] = {
-    "pause": _BEGUN,
-    "resume": frozenset({int(Phase.PAUSED)}),
-    "cancel": _BEGUN | {int(Phase.PAUSED)},
-    DIAGNOSTICS: ANY,
-}
 _CODES: Final = {"pause": "M25", "resume": "M24", "cancel": "M524"}
 
 
@@ -99,7 +91,7 @@ class MarlinPeer:
     @property
     def kinds(self) -> Mapping[str, Phases]:
         """What it can be told to do, and in which phases at all."""
-        return _KINDS
+        return OF_PRINTERS
 
     async def run(self, kind: str, args: Details) -> Details:
         """Do it once; raises CommandFailed."""

@@ -5,25 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from edge_agent.downlink.kinds import ANY, DIAGNOSTICS, CommandFailed
+from edge_agent.downlink.kinds import CommandFailed
 from edge_agent.sources.moonraker.diagnostics import QUERIED, summarise
 from edge_agent.sources.moonraker.rpc import Refused
 from edge_agent.sources.moonraker.status import class_of
-from foremend.values import Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from edge_agent.downlink.decide import Phases
     from edge_agent.sources.moonraker.rpc import Rpc
     from foremend.wire import Details
 
-KINDS: Final[Mapping[str, Phases]] = {
-    "pause": frozenset({Phase.HEATING, Phase.RUNNING}),
-    "resume": frozenset({Phase.PAUSED}),
-    "cancel": frozenset({Phase.HEATING, Phase.RUNNING, Phase.PAUSED}),
-    DIAGNOSTICS: ANY,
-}
 _ENDS_IN: Final = {
     "pause": frozenset({"paused"}),
     "resume": frozenset({"printing"}),

@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
+from edge_agent.downlink.kinds import OF_PRINTERS
 from edge_agent.live.source import LiveSource
 from edge_agent.sources.kinds import SourceKind
 from edge_agent.sources.moonraker.bench import KlipperBench
 from edge_agent.sources.moonraker.config import MoonrakerConfig, one_shot_token, websocket_url
 from edge_agent.sources.moonraker.listener import STATUS, Listener, Memory, Need
-from edge_agent.sources.moonraker.orders import KINDS, Orders
+from edge_agent.sources.moonraker.orders import Orders
 from edge_agent.sources.moonraker.rpc import Refused, connected
 from edge_agent.sources.moonraker.status import subscription
 from foremend.errors import Unavailable
@@ -47,7 +48,7 @@ class MoonrakerPeer:
     @property
     def kinds(self) -> Mapping[str, Phases]:
         """What the printer can be told to do, and in which phases at all."""
-        return KINDS
+        return OF_PRINTERS
 
     async def run(self, kind: str, args: Details) -> Details:  # noqa: ARG002 - none takes any
         """Do it once; raises CommandFailed, or Unavailable where the printer is not there."""

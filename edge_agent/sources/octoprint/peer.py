@@ -19,7 +19,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 from edge_agent.downlink.answers import fitting
-from edge_agent.downlink.kinds import ANY, DIAGNOSTICS, CommandFailed
+from edge_agent.downlink.kinds import DIAGNOSTICS, OF_PRINTERS, CommandFailed
 from edge_agent.live.source import LiveConfig, LiveSource
 from edge_agent.live.words import Told
 from edge_agent.selftest.gcode import GcodeBench
@@ -27,7 +27,6 @@ from edge_agent.source import Happening
 from edge_agent.sources.kinds import SourceKind
 from edge_agent.sources.octoprint.words import EVENTS, LOGS, Hearing
 from foremend.errors import ConfigurationError, Unavailable
-from foremend.values import Phase
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -47,17 +46,10 @@ MOST_MESSAGE: Final = 4 * 1024**2
 TIMEOUT_S: Final = 10.0
 VERSION: Final = "octoprint_version"
 """Event code: which OctoPrint answers; told when it is another than before."""
-_BEGUN: Final = frozenset({int(Phase.HEATING), int(Phase.RUNNING)})
 _JOBS: Final[dict[str, dict[str, str]]] = {
     "pause": {"command": "pause", "action": "pause"},
     "resume": {"command": "pause", "action": "resume"},
     "cancel": {"command": "cancel"},
-}
-_KINDS: Final[dict[str, Phases]] = {
-    "pause": _BEGUN,
-    "resume": frozenset({int(Phase.PAUSED)}),
-    "cancel": _BEGUN | {int(Phase.PAUSED)},
-    DIAGNOSTICS: ANY,
 }
 
 
@@ -131,7 +123,7 @@ class OctoPrintPeer:
     @property
     def kinds(self) -> Mapping[str, Phases]:
         """What it can be told to do, and in which phases at all."""
-        return _KINDS
+        return OF_PRINTERS
 
     async def run(self, kind: str, args: Details) -> Details:
         """Do it once; raises CommandFailed."""
