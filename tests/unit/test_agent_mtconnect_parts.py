@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,17 +70,42 @@ def test_whatever_comes_little_is_kept_and_nothing_but_a_refusal_is_raised(piece
         assert sum(map(len, documents)) <= before + len(piece)
 
 
-@given(st.data(), parts(), parts())
-def test_a_document_that_the_next_one_cuts_short_is_not_left_out(data, short, whole) -> None:
-    document, part = short
-    ends_at = part.index(document) + data.draw(st.integers(1, len(document) - 1))
-    told = cut(part[:ends_at] + b"\r\n" + whole[1])
-    assert told == [document[: ends_at - part.index(document)].strip(), whole[0]]
+@st.composite
+def cut_short(draw: st.DrawFn) -> tuple[bytes, bytes, bytes]:
+    """Give a document's beginning, the part that carries only that, and its headers."""
+    document, part = draw(parts())
+    begins_at = part.index(document)
+    ends_at = begins_at + draw(st.integers(1, len(document) - 1))
+    return part[begins_at:ends_at].strip(), part[:ends_at] + b"\r\n", part[:begins_at]
+
+
+@given(st.data(), cut_short(), parts())
+def test_a_document_that_the_next_one_cuts_short_is_given_as_it_came(data, short, whole) -> None:
+    beginning, part, head = short
+    answer = part + whole[1]
+    pieces = [answer] if b"content-Length" in head else data.draw(in_pieces(answer))
+    assert cut(*pieces) == [beginning, whole[0]]
+
+
+@given(st.data(), cut_short(), parts())
+def test_a_document_cut_short_is_never_left_out_unnoticed(data, short, whole) -> None:
+    beginning, part, _ = short
+    answer, told = Parts(MARK, most=MOST), []
+    with suppress(MalformedMessage):
+        for piece in data.draw(in_pieces(part + whole[1])):
+            told.extend(answer.take(piece))
+    assert told[0].startswith(beginning)
+    assert not told[0].endswith(b"</MTConnectStreams>")
 
 
 def test_what_stands_behind_the_last_part_is_none() -> None:
-    part = b"----=_cut\n\n<a/>\n"
-    assert cut(part + b"----=_cut--\n" + part) == [b"<a/>"]
+    part = b"--" + MARK + b"\nContent-length: 4\n\n<a/>\n"
+    assert cut(part + b"--" + MARK + b"--\n" + part) == [b"<a/>"]
+
+
+def test_an_empty_part_is_no_document() -> None:
+    empty, part = b"--" + MARK + b"\n\n", b"--" + MARK + b"\nContent-length: 4\n\n<a/>\n"
+    assert cut(empty + empty + part) == [b"<a/>"]
 
 
 @pytest.mark.parametrize(
