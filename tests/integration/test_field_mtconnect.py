@@ -118,8 +118,9 @@ async def test_what_fell_out_of_the_buffer_is_made_up_by_what_is_now(
     assert sum(target.endswith("/current") for target in agent.asked) == 2
 
 
+@pytest.mark.parametrize("speeds", [["2"], ["5", "4", "3", "2"]])
 async def test_an_agent_that_restarted_is_asked_anew_and_what_it_lacks_is_unknown(
-    listening_to: Listening,
+    speeds: list[str], listening_to: Listening
 ) -> None:
     agent = Agent()
     agent.observe("c3", 7)
@@ -127,7 +128,8 @@ async def test_an_agent_that_restarted_is_asked_anew_and_what_it_lacks_is_unknow
     async with listening_to(agent) as listening:
         await until(listening, tells("amps", "7"))
         agent.restart()
-        agent.observe("c1", 2)
+        for speed in speeds:
+            agent.observe("c1", speed)
         heard = await until(listening, tells(SPEED, "2"))
     assert any(tells("amps", None)(word) for word in heard)
     assert sum(target.endswith("/probe") for target in agent.asked) == 2
