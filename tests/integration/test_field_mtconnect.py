@@ -19,21 +19,31 @@ from tests.peers.mtconnect import DEVICES, NOISE, Agent, config, running
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from edge_agent.live.words import Word
+
+    Listening = Callable[[Agent], AbstractAsyncContextManager[AsyncIterator[Word]]]
 
 SPEED = "Rotary[C]/ROTARY_VELOCITY/ACTUAL"
 JOB = "Controller/EXECUTION"
 ITEMS = devices(DEVICES.format(now="2026-01-01T00:00:00Z", instance=1).encode())
 
 
-@asynccontextmanager
-async def listening_to(agent: Agent, folder: Path) -> AsyncIterator[AsyncIterator[Word]]:
-    async with asyncio.timeout(10), running(agent) as port:
-        peer = MtConnectPeer(config(folder, port), Site(device="lathe", folder=folder))
-        async with aclosing(peer.listen()) as listening:
-            yield listening
+@pytest.fixture(params=["streamed", "polled", "no_long_answers"])
+def listening_to(request, tmp_path: Path) -> Listening:
+    @asynccontextmanager
+    async def opened(agent: Agent) -> AsyncIterator[AsyncIterator[Word]]:
+        if request.param == "no_long_answers":
+            agent.kind = None
+        async with asyncio.timeout(10), running(agent) as port:
+            told = config(tmp_path, port, stream=request.param != "polled")
+            peer = MtConnectPeer(told, Site(device="lathe", folder=tmp_path))
+            async with aclosing(peer.listen()) as listening:
+                yield listening
+
+    return opened
 
 
 async def until(listening: AsyncIterator[Word], seen: Callable[[Word], bool]) -> list[Word]:
@@ -78,12 +88,12 @@ def test_a_path_that_could_mean_two_names_neither(path: str, says: str) -> None:
 
 
 async def test_each_observation_is_asked_for_once_and_follows_the_one_before(
-    tmp_path: Path, caplog
+    listening_to: Listening, caplog
 ) -> None:
     agent = Agent()
     agent.observe("c1", 1)
     with caplog.at_level(logging.WARNING, "edge_agent"):
-        async with listening_to(agent, tmp_path) as listening:
+        async with listening_to(agent) as listening:
             await until(listening, tells(SPEED, "1"))
             for speed in (2, 3, 4):
                 agent.observe("c1", speed)
@@ -93,10 +103,12 @@ async def test_each_observation_is_asked_for_once_and_follows_the_one_before(
     assert "'Linear/POSITION' names x1, z1" in caplog.records[0].reason
 
 
-async def test_what_fell_out_of_the_buffer_is_made_up_by_what_is_now(tmp_path: Path) -> None:
+async def test_what_fell_out_of_the_buffer_is_made_up_by_what_is_now(
+    listening_to: Listening,
+) -> None:
     agent = Agent(keeps=3)
     agent.observe("c1", 1)
-    async with listening_to(agent, tmp_path) as listening:
+    async with listening_to(agent) as listening:
         await until(listening, tells(SPEED, "1"))
         for speed in range(2, 20):
             agent.observe("c1", speed)
@@ -106,34 +118,36 @@ async def test_what_fell_out_of_the_buffer_is_made_up_by_what_is_now(tmp_path: P
     assert sum(target.endswith("/current") for target in agent.asked) == 2
 
 
+@pytest.mark.parametrize("speeds", [["2"], ["5", "4", "3", "2"]])
 async def test_an_agent_that_restarted_is_asked_anew_and_what_it_lacks_is_unknown(
-    tmp_path: Path,
+    speeds: list[str], listening_to: Listening
 ) -> None:
     agent = Agent()
     agent.observe("c3", 7)
     agent.observe("c1", 1)
-    async with listening_to(agent, tmp_path) as listening:
+    async with listening_to(agent) as listening:
         await until(listening, tells("amps", "7"))
         agent.restart()
-        agent.observe("c1", 2)
+        for speed in speeds:
+            agent.observe("c1", speed)
         heard = await until(listening, tells(SPEED, "2"))
     assert any(tells("amps", None)(word) for word in heard)
     assert sum(target.endswith("/probe") for target in agent.asked) == 2
 
 
-async def test_what_is_unavailable_is_no_value(tmp_path: Path) -> None:
+async def test_what_is_unavailable_is_no_value(listening_to: Listening) -> None:
     agent = Agent()
     agent.observe("c1", 1)
-    async with listening_to(agent, tmp_path) as listening:
+    async with listening_to(agent) as listening:
         await until(listening, tells(SPEED, "1"))
         agent.observe("c1", "UNAVAILABLE")
         await until(listening, tells(SPEED, None))
 
 
-async def test_conditions_are_told_as_they_come_grow_worse_and_end(tmp_path: Path) -> None:
+async def test_conditions_are_told_as_they_come_grow_worse_and_end(listening_to: Listening) -> None:
     agent = Agent()
     agent.condition("Normal")
-    async with listening_to(agent, tmp_path) as listening:
+    async with listening_to(agent) as listening:
         await until(listening, lambda word: isinstance(word, Told))
         agent.condition("Warning", "warm", nativeCode="T1", qualifier="HIGH", nativeSeverity="2")
         (warned,) = (await until(listening, happens("T1")))[-1:]
@@ -176,10 +190,10 @@ async def test_a_condition_that_ended_while_nobody_listened_is_told_and_none_is_
     assert ended.severity == "info"
 
 
-async def test_a_change_of_execution_is_an_event(tmp_path: Path) -> None:
+async def test_a_change_of_execution_is_an_event(listening_to: Listening) -> None:
     agent = Agent()
     agent.observe("exec", "READY")
-    async with listening_to(agent, tmp_path) as listening:
+    async with listening_to(agent) as listening:
         await until(listening, tells(JOB, "READY"))
         agent.observe("exec", "ACTIVE")
         (changed,) = (await until(listening, happens("state_changed")))[-1:]
@@ -188,9 +202,9 @@ async def test_a_change_of_execution_is_an_event(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("noise", NOISE)
-async def test_what_is_no_document_is_unavailable(noise: bytes, tmp_path: Path) -> None:
+async def test_what_is_no_document_is_unavailable(noise: bytes, listening_to: Listening) -> None:
     agent = Agent()
     agent.noise.append(noise)
-    async with listening_to(agent, tmp_path) as listening:
+    async with listening_to(agent) as listening:
         with pytest.raises(Unavailable, match="the agent's answer"):
             await anext(listening)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+import math
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, urlsplit
 from xml.sax.saxutils import quoteattr
 
 from edge_agent.site import Site
-from edge_agent.sources.mtconnect.peer import MtConnectConfig, make
+from edge_agent.sources.mtconnect.config import MtConnectConfig
+from edge_agent.sources.mtconnect.peer import make
 from tests.peers.relay import tcp_relay
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ DEVICES: Final = """<?xml version="1.0"?>
 STREAMS: Final = """<?xml version="1.0"?>
 <MTConnectStreams xmlns="urn:mtconnect.org:MTConnectStreams:1.4">
  <Header creationTime="{now}" instanceId="{instance}" version="1.4" firstSequence="{first}"
-  nextSequence="{following}" lastSequence="{last}"/>
+  nextSequence="{following}" lastSequence="{last}" bufferSize="{size}"/>
  <Streams><DeviceStream name="Lathe" uuid="000">
   <ComponentStream component="Rotary" name="C" componentId="c">
    <Samples>{Samples}</Samples><Events>{Events}</Events><Condition>{Condition}</Condition>
@@ -92,14 +94,33 @@ NOISE: Final = (
 )
 
 
-def stamp() -> str:
-    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+HEAD: Final = """HTTP/1.1 200 OK\r
+Content-Type: {kind}\r
+Transfer-Encoding: chunked\r
+Connection: close\r
+\r
+"""
+PART: Final = "--{mark}{line}Content-type: text/xml{line}Content-length: {size}{line}{line}"
+MARK: Final = "a1b2c3"
+KINDS: Final = (f"multipart/x-mixed-replace;boundary={MARK}", f'multipart/mixed; boundary="{MARK}"')
+"""Of a long answer, as the standard says it, and as newer agents do."""
 
 
 class Agent:
     """Keeps the last observations, numbered, and serves them as documents."""
 
-    def __init__(self, *, keeps: int = 100) -> None:
+    def __init__(self, *, keeps: int = 100, kind: str | None = KINDS[0]) -> None:
+        self.kind = kind
+        """Of a long answer; None for an agent that gives none."""
+        self.part = PART
+        """What stands before each document of a long answer."""
+        self.line = "\r\n"
+        self.holds = False
+        """Whether something between keeps a long answer until its end."""
+        self.documents_each: float = math.inf
+        """After so many a long answer ends."""
+        self.clock_s = 0.0
+        """How far its clock is ahead."""
         self.instance = 1
         self.first = 1
         self.keeps = keeps
@@ -109,6 +130,7 @@ class Agent:
         """What is answered next in place of documents."""
         self.asked: list[str] = []
         self._writers: set[asyncio.StreamWriter] = set()
+        self._news = asyncio.Event()
 
     @property
     def following(self) -> int:
@@ -121,6 +143,10 @@ class Agent:
     def condition(self, level: str, text: str = "", **told: str) -> None:
         self._keep("c4", level, {"type": "TEMPERATURE", **told}, text)
 
+    def _stamp(self) -> str:
+        now = datetime.now(UTC) + timedelta(seconds=self.clock_s)
+        return now.isoformat().replace("+00:00", "Z")
+
     def restart(self) -> None:
         """Forget everything, as an agent does that comes up again."""
         self.instance += 1
@@ -128,28 +154,36 @@ class Agent:
 
     def _keep(self, item: str, tag: str, told: dict[str, str], text: str) -> None:
         number = self.following
-        named = {"dataItemId": item, "sequence": str(number), "timestamp": stamp(), **told}
+        named = {"dataItemId": item, "sequence": str(number), "timestamp": self._stamp(), **told}
         written = " ".join(f"{name}={quoteattr(value)}" for name, value in named.items())
         self.kept.append((number, item, f"<{tag} {written}>{text}</{tag}>"))
         del self.kept[: -self.keeps]
+        self._news.set()
+
+    def say(self, noise: bytes) -> None:
+        """Answer this in place of the next document."""
+        self.noise.append(noise)
+        self._news.set()
 
     def document(self, target: str) -> bytes:
         """Answer a request."""
         self.asked.append(target)
         if self.noise:
             return self.noise.pop(0)
-        parts = urlsplit(target)
-        asked = {name: int(values[0]) for name, values in parse_qs(parts.query).items()}
-        if parts.path.endswith("/probe"):
+        path, asked = _asked(target)
+        if path.endswith("/probe"):
             return self._filled(DEVICES)
-        if parts.path.endswith("/current"):
+        if path.endswith("/current"):
             latest = {item if item != "c4" else (item, n): e for n, item, e in self.kept}
             return self._streams(list(latest.values()), self.following)
         return self._sample(asked["from"], asked["count"])
 
-    def _sample(self, first: int, count: int) -> bytes:
+    def _has(self, first: int, count: int) -> bool:
         oldest = self.kept[0][0] if self.kept else self.following
-        if not oldest <= first <= self.following:
+        return oldest <= first <= self.following and count <= self.keeps
+
+    def _sample(self, first: int, count: int) -> bytes:
+        if not self._has(first, count):
             return self._filled(ERROR, code="OUT_OF_RANGE")
         found = [(n, e) for n, _, e in self.kept if n >= first][:count]
         return self._streams([e for _, e in found], found[-1][0] + 1 if found else first)
@@ -162,10 +196,11 @@ class Agent:
             grouped[groups.get(tag, "Condition")] += element
         oldest = self.kept[0][0] if self.kept else self.following
         numbers = {"first": oldest, "last": self.following - 1, "following": following}
+        numbers["size"] = self.keeps
         return self._filled(STREAMS, **numbers, **grouped)
 
     def _filled(self, form: str, **told: object) -> bytes:
-        return form.format(now=stamp(), instance=self.instance, **told).encode()
+        return form.format(now=self._stamp(), instance=self.instance, **told).encode()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
@@ -173,7 +208,11 @@ class Agent:
             while line := await reader.readline():
                 while (await reader.readline()).strip():
                     pass
-                body = self.document(line.split()[1].decode())
+                target = line.split()[1].decode()
+                if self._goes_on_about(target):
+                    await self._stream(reader, writer, target)
+                    break
+                body = self.document(target)
                 head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n"
                 writer.write(head.encode() + body)
                 await writer.drain()
@@ -183,9 +222,48 @@ class Agent:
             self._writers.discard(writer)
             writer.close()
 
+    def _goes_on_about(self, target: str) -> bool:
+        _, asked = _asked(target)
+        return bool(self.kind and "interval" in asked and self._has(asked["from"], asked["count"]))
+
+    async def _stream(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: str
+    ) -> None:
+        """Answer with a document whenever there is news, and with an empty one else."""
+        self.asked.append(target)
+        _, asked = _asked(target)
+        gone = asyncio.create_task(reader.read())
+        writer.write(HEAD.format(kind=self.kind).encode())
+        following, left = asked["from"], math.inf if self.holds else self.documents_each
+        while not gone.done() and left:
+            self._news.clear()
+            if not self.holds:
+                writer.write(self._part(following, asked["count"]))
+                await writer.drain()
+            following, left = self.following, left - 1
+            await asyncio.sleep(asked["interval"] / 1000)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(asked["heartbeat"] / 1000):
+                    await self._news.wait()
+        gone.cancel()
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+
+    def _part(self, first: int, count: int) -> bytes:
+        body = self.noise.pop(0) if self.noise else self._sample(first, count)
+        head = self.part.format(mark=MARK, size=len(body), line=self.line)
+        part = head.encode() + body + self.line.encode()
+        return f"{len(part):x}\r\n".encode() + part + b"\r\n"
+
     def hang_up(self) -> None:
         for writer in self._writers:
             writer.close()
+
+
+def _asked(target: str) -> tuple[str, dict[str, int]]:
+    """Give the path of a request, and what is asked of it."""
+    parts = urlsplit(target)
+    return parts.path, {name: int(values[0]) for name, values in parse_qs(parts.query).items()}
 
 
 @asynccontextmanager
@@ -199,13 +277,14 @@ async def running(agent: Agent) -> AsyncIterator[int]:
         agent.hang_up()
 
 
-def config(folder: Path, port: int) -> MtConnectConfig:
+def config(folder: Path, port: int, *, stream: bool = True) -> MtConnectConfig:
     mapping = folder / "mtconnect.toml"
     mapping.write_text(MAPPING)
     return MtConnectConfig(
         mapping=str(mapping),
         url=f"http://127.0.0.1:{port}",
         device_name="Lathe",
+        stream=stream,
         every_s=0.05,
         poll_s=0.05,
         timeout_s=0.5,
@@ -246,7 +325,7 @@ class MtConnectStage:
     async def babble(self) -> None:
         for noise in ("fast", "", "1e999", "UNAVAILABLE", "1 2 3"):
             self.agent.observe("c1", noise)
-        self.agent.noise.append(NOISE[0])
+        self.agent.say(NOISE[0])
 
 
 @asynccontextmanager

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 Level = Literal["normal", "warning", "fault", "unavailable"]
 UNAVAILABLE: Final = "UNAVAILABLE"
+UNTOLD: Final = 2**31
+"""Of a buffer's size: no bound is known."""
 OUT_OF_RANGE: Final = "OUT_OF_RANGE"
 """Error code: the sequence number that was asked for is no longer, or not yet, in the buffer."""
 _LEVELS: Final[dict[str, Level]] = {
@@ -85,6 +87,10 @@ class Streams:
 
     instance: str
     next_sequence: int
+    buffer_size: int
+    """How many observations the agent keeps at most."""
+    made_ms: Millis | None
+    """When, by the agent's clock."""
     observations: tuple[Observation, ...]
     conditions: tuple[Condition, ...]
 
@@ -170,6 +176,8 @@ def streams(document: bytes) -> Streams | Refusal:
     return Streams(
         instance=header.get("instanceId", ""),
         next_sequence=_number(header.get("nextSequence"), None),
+        buffer_size=max(1, _number(header.get("bufferSize"), UNTOLD)),
+        made_ms=None if made is None else round(made.timestamp() * 1000),
         observations=tuple(_observation(e, made) for e in values),
         conditions=tuple(_condition(e, made) for e in conditions),
     )

@@ -1,0 +1,146 @@
+"""Asks an agent over HTTP (httpx): for one document after another, or for one long answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import httpx
+
+from edge_agent.sources.mtconnect import parts, words
+from edge_agent.sources.mtconnect.lateness import Lateness
+from foremend.errors import MalformedMessage, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from edge_agent.site import Site
+    from edge_agent.sources.mtconnect.config import MtConnectConfig
+
+T = TypeVar("T")
+LOG: Final = logging.getLogger(__name__)
+MOST_DOCUMENT: Final = 8 * 1024**2
+"""Bytes of a document."""
+LATE_MS: Final = 5_000
+"""A long answer that has fallen back so far is left, and what is now is asked for."""
+_HEADERS: Final = {"Accept": "text/xml, application/xml", "Accept-Encoding": "identity"}
+"""Newer agents tell JSON to who does not say; what is packed could grow without a bound."""
+
+
+class Agent:
+    """What an agent says of one device."""
+
+    def __init__(self, config: MtConnectConfig, site: Site, client: httpx.AsyncClient) -> None:
+        self._config, self._site, self._client = config, site, client
+
+    async def probe(self) -> tuple[words.Item, ...]:
+        """Give its data items."""
+        return _granted(words.devices(await self._get("probe")))
+
+    async def current(self) -> words.Streams:
+        """Give all that is now."""
+        return _granted(words.streams(await self._get("current")))
+
+    async def after(self, now: words.Streams) -> AsyncGenerator[words.Streams]:
+        """Give what is observed after a document, for as long as the sequence goes on.
+
+        An agent that tells nothing in a long answer is polled.
+
+        Raises:
+            Unavailable: it refuses, or fails.
+            MalformedMessage: what it tells is no document.
+        """
+        told, late = now, Lateness()
+        late.of(now.made_ms, self._site.steady_ms())
+        asking = self._long_answer if self._config.stream else self._answer
+        while True:
+            await asyncio.sleep(self._config.poll_s)
+            heard = False
+            async with aclosing(asking(told)) as answers:
+                async for answer in answers:
+                    heard = True
+                    if not _goes_on(answer, now):
+                        LOG.info("the sequence does not go on", extra={"from": told.next_sequence})
+                        return
+                    told = _granted(answer)
+                    if late.of(told.made_ms, self._site.steady_ms()) > LATE_MS:
+                        LOG.info("what the agent tells comes late, and is asked for anew")
+                        return
+                    yield told
+            if not heard:
+                LOG.info("the agent gives no long answer, and is polled")
+                asking = self._answer
+
+    async def _answer(self, told: words.Streams) -> AsyncGenerator[words.Streams | words.Refusal]:
+        yield words.streams(await self._get("sample", self._from(told)))
+
+    async def _long_answer(
+        self, told: words.Streams
+    ) -> AsyncGenerator[words.Streams | words.Refusal]:
+        """Give each document as it comes; none where there is but one, or nothing in time."""
+        config, heard = self._config, False
+        every = {"interval": config.poll_s, "heartbeat": config.heartbeat_s}
+        asked = self._from(told) | {name: max(1, round(1000 * s)) for name, s in every.items()}
+        timeout = httpx.Timeout(config.timeout_s, read=config.heartbeat_s + config.timeout_s)
+        request = self._client.stream("GET", self._url("sample"), params=asked, timeout=timeout)
+        try:
+            async with request as answer:
+                mark = parts.boundary(answer.headers.get("content-type", ""))
+                if mark is None:
+                    return
+                cut = parts.Parts(mark, most=MOST_DOCUMENT)
+                async for piece in answer.aiter_bytes():
+                    for document in cut.take(piece):
+                        heard = True
+                        yield words.streams(document)
+        except httpx.ReadTimeout:
+            # Something between that waits for an answer's end would keep a long one for ever.
+            if heard:
+                raise
+
+    def _from(self, told: words.Streams) -> dict[str, int]:
+        """Ask for what comes next, and for no more than its buffer holds, which it would refuse."""
+        return {"from": told.next_sequence, "count": min(self._config.count, told.buffer_size)}
+
+    def _url(self, request: str) -> str:
+        return f"{self._config.base}/{request}"
+
+    async def _get(self, request: str, asked: dict[str, int] | None = None) -> bytes:
+        """Fetch a document; an agent refuses with a document too, whatever the status."""
+        whole = bytearray()
+        async with self._client.stream("GET", self._url(request), params=asked) as answer:
+            if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+                raise Unavailable(f"the agent answers {answer.status_code}")
+            async for piece in answer.aiter_bytes():
+                whole += piece
+                if len(whole) > MOST_DOCUMENT:
+                    raise MalformedMessage(
+                        "long_document", f"{request} exceeds {MOST_DOCUMENT} bytes: name a device"
+                    )
+        return bytes(whole)
+
+
+def client(config: MtConnectConfig) -> httpx.AsyncClient:
+    """Give what requests are made with."""
+    return httpx.AsyncClient(
+        timeout=config.timeout_s,
+        headers=_HEADERS,
+        # Certificates are only loaded where they are needed: they cost megabytes.
+        verify=config.url.startswith("https"),
+        trust_env=False,
+    )
+
+
+def _goes_on(answer: words.Streams | words.Refusal, now: words.Streams) -> bool:
+    """Whether an answer is of the sequence of `now`, and of a part of it that is still kept."""
+    if isinstance(answer, words.Refusal):
+        return words.OUT_OF_RANGE not in answer.codes
+    return answer.instance == now.instance
+
+
+def _granted(told: T | words.Refusal) -> T:
+    if isinstance(told, words.Refusal):
+        raise Unavailable(f"the agent refuses: {', '.join(told.codes)} {told.text}")
+    return told
