@@ -9,19 +9,14 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from edge_agent.discovery.found import Found
 
-OPC_UA: Final = "opc.tcp://"
 OPC_UA_PORT: Final = 4840
+MTCONNECT_PORT: Final = 5000
 
 
 async def ask(places: list[str]) -> list[Found]:
-    """Ask each place: `HOST`, `HOST:PORT` or `opc.tcp://...`."""
-    # asyncua is large, and comes with the extra `machines` alone.
-    if not places or find_spec("asyncua") is None:
-        return []
-    from edge_agent.discovery import opcua  # noqa: PLC0415 - where it is installed
-
-    found = await asyncio.gather(*(opcua.ask(_url(place)) for place in places))
-    return [one for one in found if one is not None]
+    """Ask each place: `HOST`, `HOST:PORT`, `opc.tcp://...` or `http://...`."""
+    found = await asyncio.gather(*(_ask(place) for place in places))
+    return [one for some in found for one in some]
 
 
 def is_url(place: str) -> bool:
@@ -29,12 +24,27 @@ def is_url(place: str) -> bool:
     return "://" in place
 
 
-def _url(place: str) -> str:
-    """Give the address of an OPC UA server.
+async def _ask(place: str) -> list[Found]:
+    # Each library comes with the extra `machines` alone.
+    found: list[Found] = []
+    if not place.startswith("http") and find_spec("asyncua"):
+        from edge_agent.discovery import opcua  # noqa: PLC0415 - where it is installed
 
-    >>> _url("mill.lan")
+        server = await opcua.ask(_url("opc.tcp", place, OPC_UA_PORT))
+        found += [] if server is None else [server]
+    if not place.startswith("opc.tcp") and find_spec("defusedxml"):
+        from edge_agent.discovery import mtconnect  # noqa: PLC0415 - likewise
+
+        found += await mtconnect.ask(_url("http", place, MTCONNECT_PORT))
+    return found
+
+
+def _url(protocol: str, place: str, port: int) -> str:
+    """Give an address.
+
+    >>> _url("opc.tcp", "mill.lan", 4840)
     'opc.tcp://mill.lan:4840/'
     """
     if is_url(place):
         return place
-    return f"{OPC_UA}{place}/" if ":" in place else f"{OPC_UA}{place}:{OPC_UA_PORT}/"
+    return f"{protocol}://{place}/" if ":" in place else f"{protocol}://{place}:{port}/"

@@ -208,3 +208,19 @@ async def test_what_is_no_document_is_unavailable(noise: bytes, listening_to: Li
     async with listening_to(agent) as listening:
         with pytest.raises(Unavailable, match="the agent's answer"):
             await anext(listening)
+
+
+async def test_diagnostics_tell_the_machine_and_which_conditions_stand(tmp_path: Path) -> None:
+    agent = Agent()
+    async with asyncio.timeout(10), running(agent) as port:
+        peer = MtConnectPeer(config(tmp_path, port), Site(device="lathe", folder=tmp_path))
+        async with aclosing(peer.listen()) as listening:
+            await anext(listening)
+            agent.condition("Fault", "too hot", nativeCode="E7")
+            await until(listening, lambda word: isinstance(word, Happening))
+            told = await peer.run("diagnostics", {})
+        assert (told["machine"], told["manufacturer"], told["serial"]) == ("Lathe", "Acme", "4711")
+        assert told["version"] == "1.4"
+        assert str(told["conditions"]).startswith("fault ")
+    with pytest.raises(Unavailable):
+        await peer.run("diagnostics", {})

@@ -46,11 +46,13 @@ DEVICES: Final = """<?xml version="1.0"?>
 <MTConnectDevices xmlns="urn:mtconnect.org:MTConnectDevices:1.4">
  <Header creationTime="{now}" sender="test" instanceId="{instance}" version="1.4"/>
  <Devices><Device id="d1" name="Lathe" uuid="000">
+  <Description manufacturer="Acme" model="L7" serialNumber="4711"/>
   <DataItems><DataItem category="EVENT" id="avail" type="AVAILABILITY"/></DataItems>
   <Components>
    <Axes id="ax"><Components>
     <Rotary id="c" name="C"><DataItems>
-     <DataItem category="SAMPLE" id="c1" name="Sspeed" type="ROTARY_VELOCITY" subType="ACTUAL"/>
+     <DataItem category="SAMPLE" id="c1" name="Sspeed" type="ROTARY_VELOCITY" subType="ACTUAL"
+      units="REVOLUTION/MINUTE"/>
      <DataItem category="SAMPLE" id="c2" type="ROTARY_VELOCITY" subType="COMMANDED"/>
      <DataItem category="SAMPLE" id="c3" name="amps" type="AMPERAGE"/>
      <DataItem category="CONDITION" id="c4" type="TEMPERATURE"/>

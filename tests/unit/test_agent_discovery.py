@@ -25,6 +25,7 @@ from edge_agent.discovery.found import Found, Home
 from edge_agent.live.mapping import Mapping, load
 from edge_agent.site import Site
 from edge_agent.sources.kinds import make_source
+from tests.peers.mtconnect import Agent, running
 from tests.peers.opcua import URI, at_rest
 
 if TYPE_CHECKING:
@@ -190,6 +191,24 @@ async def test_a_machine_that_can_be_looked_at_gets_a_mapping_that_reads_it(tmp_
     assert mapping.job is not None
     assert mapping.job.path == f"nsu={URI};s=CurrentState"
     assert mapping.job.read("Executing") == "running"
+
+
+async def test_an_mtconnect_agents_machine_gets_a_mapping_that_reads_it(tmp_path: Path) -> None:
+    async with running(Agent()) as port:
+        (found,) = await machines.ask([f"127.0.0.1:{port}"])
+    write(found, Home(), tmp_path)
+    mapping = load(str(tmp_path / found.mapping_file))
+    assert (found.kind, found.device, mapping.model) == ("mtconnect", "Lathe", "Acme L7")
+    told = {channel.name: (channel.path, channel.unit) for channel in mapping.channels}
+    assert told == {
+        "sspeed": ("Rotary[C]/ROTARY_VELOCITY/ACTUAL", "/min"),
+        "commanded_rotary_velocity": ("Rotary[C]/ROTARY_VELOCITY/COMMANDED", "1"),
+        "amps": ("Rotary[C]/AMPERAGE", "1"),
+        "position": ("Linear[X]/POSITION", "1"),
+        "z_position": ("Linear[Z]/POSITION", "1"),
+    }
+    assert mapping.job is not None
+    assert mapping.job.path == "Controller/EXECUTION"
 
 
 async def test_where_no_machine_answers_nothing_is_found() -> None:

@@ -11,6 +11,7 @@ import httpx
 
 from edge_agent.sources.mtconnect import parts, words
 from edge_agent.sources.mtconnect.lateness import Lateness
+from edge_agent.sources.mtconnect.machines import agent_of, machines
 from foremend.errors import MalformedMessage, Unavailable
 
 if TYPE_CHECKING:
@@ -38,6 +39,21 @@ class Agent:
     async def probe(self) -> tuple[words.Item, ...]:
         """Give its data items."""
         return _granted(words.devices(await self._get("probe")))
+
+    async def about(self) -> dict[str, object]:
+        """Give who the agent is, and the machine that it speaks for."""
+        document = await self._get("probe")
+        told = agent_of(document)
+        for machine in _granted(machines(document))[:1]:
+            told |= {
+                "machine": machine.name,
+                "uuid": machine.uuid,
+                "manufacturer": machine.manufacturer,
+                "model": machine.model,
+                "serial": machine.serial,
+                "data_items": len(machine.items),
+            }
+        return told
 
     async def current(self) -> words.Streams:
         """Give all that is now."""

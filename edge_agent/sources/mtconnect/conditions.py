@@ -32,6 +32,11 @@ class Conditions:
 
     active: dict[tuple[str, str | None], Condition] = field(default_factory=dict)
 
+    def standing(self) -> str:
+        """Spell those that are active now, the faults first."""
+        grave = sorted(self.active.values(), key=lambda c: c.level != "fault")
+        return ", ".join(f"{c.level} {_code(c)}" for c in grave)
+
     def all_are(self, told: Iterable[Condition], now_ms: Millis) -> Iterator[Happening]:
         """Take a `current` document: what it does not name any more has ended."""
         listed = tuple(told)

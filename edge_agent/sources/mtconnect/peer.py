@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 
+from edge_agent.downlink.answers import fitting
+from edge_agent.downlink.kinds import ANY, DIAGNOSTICS
 from edge_agent.live.ages import Ages
 from edge_agent.live.source import LiveSource
 from edge_agent.live.words import Told
@@ -20,10 +22,12 @@ from edge_agent.sources.mtconnect.config import MtConnectConfig
 from foremend.errors import MalformedMessage, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Iterator
+    from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 
+    from edge_agent.downlink.decide import Phases
     from edge_agent.live.words import Word
     from edge_agent.site import Site
+    from foremend.wire import Details
 
 LOG: Final = logging.getLogger(__name__)
 OLD_MS: Final = 5_000
@@ -54,6 +58,20 @@ class MtConnectPeer:
                             yield word
             except (httpx.HTTPError, MalformedMessage) as error:
                 raise Unavailable(str(error) or type(error).__name__) from error
+
+    @property
+    def kinds(self) -> Mapping[str, Phases]:
+        """What it can be told to do: nothing that changes the machine."""
+        return {DIAGNOSTICS: ANY}
+
+    async def run(self, kind: str, args: Details) -> Details:  # noqa: ARG002 - there is but one
+        """Tell who the agent and its machine are, and which conditions stand."""
+        async with client(self._config) as connection:
+            try:
+                about = await Agent(self._config, self._site, connection).about()
+            except (httpx.HTTPError, MalformedMessage) as error:
+                raise Unavailable(str(error) or type(error).__name__) from error
+        return fitting({**about, "conditions": self._conditions.standing()})
 
     async def _follow(self, agent: Agent, ages: Ages) -> AsyncGenerator[Word]:
         """Tell all that is, and then what is observed, for as long as the sequence goes on."""

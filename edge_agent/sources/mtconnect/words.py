@@ -48,6 +48,16 @@ class Item:
     sub_type: str | None
     component: str
     component_name: str | None
+    category: str = ""
+    """SAMPLE, EVENT or CONDITION."""
+    units: str = ""
+
+    @property
+    def path(self) -> str:
+        """Spell where it stands, as `find` reads it; its id where that leaves a doubt."""
+        name = f"[{self.component_name}]" if self.component_name else ""
+        path = f"{self.component}{name}/{self.type}{f'/{self.sub_type}' if self.sub_type else ''}"
+        return path if _PLACE.fullmatch(path) else self.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,13 +119,14 @@ def devices(document: bytes) -> tuple[Item, ...] | Refusal:
     Raises:
         MalformedMessage: it is no XML, or no document of devices.
     """
-    root = _root(document, "MTConnectDevices")
-    return root if isinstance(root, Refusal) else tuple(_items(root, "Device", None))
+    root = root_of(document, "MTConnectDevices")
+    return root if isinstance(root, Refusal) else tuple(items_of(root, "Device", None))
 
 
-def _items(element: Element, component: str, name: str | None) -> Iterator[Item]:
+def items_of(element: Element, component: str, name: str | None) -> Iterator[Item]:
+    """Give the data items below an element, each with the component that it belongs to."""
     for child in element:
-        tag = _tag(child)
+        tag = tag_of(child)
         if tag == "DataItem" and "id" in child.attrib:
             yield Item(
                 id=child.attrib["id"],
@@ -124,11 +135,13 @@ def _items(element: Element, component: str, name: str | None) -> Iterator[Item]
                 sub_type=child.get("subType"),
                 component=component,
                 component_name=name,
+                category=child.get("category", ""),
+                units=child.get("units", ""),
             )
         elif tag in {"Devices", "Components", "DataItems"}:
-            yield from _items(child, component, name)
+            yield from items_of(child, component, name)
         elif "id" in child.attrib:
-            yield from _items(child, tag, child.get("name"))
+            yield from items_of(child, tag, child.get("name"))
 
 
 def find(path: str, items: Iterable[Item]) -> str:
@@ -165,14 +178,14 @@ def streams(document: bytes) -> Streams | Refusal:
     Raises:
         MalformedMessage: it is no XML, or no document of streams.
     """
-    root = _root(document, "MTConnectStreams")
+    root = root_of(document, "MTConnectStreams")
     if isinstance(root, Refusal):
         return root
-    header = _header(root)
+    header = header_of(root)
     made = _instant(header.get("creationTime"))
     told = sorted(_told(root), key=lambda element: _number(element.get("sequence"), 0))
-    conditions = [e for e in told if _tag(e) in _LEVELS and "dataItemId" in e.attrib]
-    values = [e for e in told if _tag(e) not in _LEVELS]
+    conditions = [e for e in told if tag_of(e) in _LEVELS and "dataItemId" in e.attrib]
+    values = [e for e in told if tag_of(e) not in _LEVELS]
     return Streams(
         instance=header.get("instanceId", ""),
         next_sequence=_number(header.get("nextSequence"), None),
@@ -185,7 +198,7 @@ def streams(document: bytes) -> Streams | Refusal:
 
 def _told(root: Element) -> Iterator[Element]:
     for group in root.iter():
-        if _tag(group) in {"Samples", "Events", "Condition"}:
+        if tag_of(group) in {"Samples", "Events", "Condition"}:
             yield from (child for child in group if "dataItemId" in child.attrib)
 
 
@@ -201,7 +214,7 @@ def _observation(element: Element, made: datetime | None) -> Observation:
 def _condition(element: Element, made: datetime | None) -> Condition:
     return Condition(
         id=element.attrib["dataItemId"],
-        level=_LEVELS[_tag(element)],
+        level=_LEVELS[tag_of(element)],
         type=element.get("type", ""),
         native_code=element.get("nativeCode") or None,
         condition_id=element.get("conditionId") or None,
@@ -212,23 +225,25 @@ def _condition(element: Element, made: datetime | None) -> Condition:
     )
 
 
-def _root(document: bytes, kind: str) -> Element | Refusal:
+def root_of(document: bytes, kind: str) -> Element | Refusal:
+    """Read a document of a kind; raises MalformedMessage."""
     try:
         root: Element = fromstring(document, forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError) as error:
         raise MalformedMessage("not_xml", f"the agent's answer is no XML: {error}") from error
-    if _tag(root) == "MTConnectError":
+    if tag_of(root) == "MTConnectError":
         errors = [e for e in root.iter() if "errorCode" in e.attrib]
         text = "; ".join((e.text or "").strip() for e in errors)
         return Refusal(codes=tuple(e.attrib["errorCode"] for e in errors), text=text)
-    if _tag(root) != kind:
+    if tag_of(root) != kind:
         raise MalformedMessage("not_mtconnect", f"the agent's answer is no {kind}")
     return root
 
 
-def _header(root: Element) -> Mapping[str, str]:
+def header_of(root: Element) -> Mapping[str, str]:
+    """Give its header; raises MalformedMessage where it has none."""
     for child in root:
-        if _tag(child) == "Header":
+        if tag_of(child) == "Header":
             return child.attrib
     raise MalformedMessage("no_header", "the agent's answer has no header")
 
@@ -255,5 +270,6 @@ def _instant(text: str | None) -> datetime | None:
     return instant if instant.tzinfo else None
 
 
-def _tag(element: Element) -> str:
+def tag_of(element: Element) -> str:
+    """Give an element's name without its namespace."""
     return element.tag.rpartition("}")[2]
