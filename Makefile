@@ -29,7 +29,7 @@ setup: .venv/.ready
 
 # Programs that others wrote, for the tests to speak to. Each has an environment of its own, since
 # it pins libraries that our lock cannot hold; what builds it is locked beside it.
-FOREIGN := sparkplug moonraker octoprint
+FOREIGN := sparkplug moonraker octoprint bambu
 FOREIGN_READY := $(FOREIGN:%=.venv/foreign-%/.ready)
 
 .venv/foreign-%/.ready: tests/foreign/build.lock tests/foreign/%.lock .venv/.ready

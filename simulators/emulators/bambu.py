@@ -28,14 +28,10 @@ HOTEND_FAN_RPM: Final = 7000.0
 """Taken for full speed of the hot-end fan, which reports no turns."""
 PART_FAN: Final = 1
 """What these printers number the part fan: M106 P1."""
-_STATES: Final = {
-    Phase.IDLE: "IDLE",
-    Phase.HEATING: "PREPARE",
-    Phase.RUNNING: "RUNNING",
-    Phase.COOLING: "FINISH",
-    Phase.PAUSED: "PAUSE",
-    Phase.ERROR: "FAILED",
-}
+_STATES: Final = {Phase.HEATING: "PREPARE", Phase.RUNNING: "RUNNING"}
+"""What a job that goes on is doing."""
+CANCELLED: Final = 0x0300400C
+"""Print error, and reason, of a print that somebody cancelled: until the next one it is FAILED."""
 
 
 class Printer(Protocol):
@@ -43,6 +39,10 @@ class Printer(Protocol):
 
     phase: Phase
     paused: bool
+
+    @property
+    def at_work(self) -> bool:
+        """Whether a job is on, paused or not."""
 
     @property
     def values(self) -> Mapping[str, float]:
@@ -72,19 +72,23 @@ def report_of(printer: Printer) -> dict[str, Any]:
         "bed_target_temper": v.get("bed_target"),
         "chamber_temper": v.get("chamber_temp"),
         "cooling_fan_speed": _fan(v.get("part_fan_cmd")),
+        # One byte a fan, of 255: the part's, the auxiliary, the chamber's.
+        "fan_gear": round(255 * v.get("part_fan_cmd", 0.0)),
         "heatbreak_fan_speed": _fan(_share(v.get("hotend_fan_rpm"), HOTEND_FAN_RPM)),
         "gcode_state": _state(printer),
         "wifi_signal": "-45dBm",
         "spd_mag": 100,
         "print_error": 0,
+        "fail_reason": "0",
         "hms": [],
     }
     return {name: value for name, value in told.items() if value is not None}
 
 
 def _state(printer: Printer) -> str:
-    at_work = printer.phase in {Phase.HEATING, Phase.RUNNING}
-    return "PAUSE" if printer.paused and at_work else _STATES.get(printer.phase, "UNKNOWN")
+    if not printer.at_work:
+        return "FINISH" if printer.phase is Phase.COOLING else "IDLE"
+    return "PAUSE" if printer.paused else _STATES.get(printer.phase, "UNKNOWN")
 
 
 def _fan(share: float | None) -> str | None:
@@ -103,10 +107,18 @@ class Voice:
     printer: Printer
     told: dict[str, Any] = field(default_factory=dict)
     _number: int = 0
+    _cancelled: bool = False
 
     def look(self) -> bytes | None:
         """Give the report of this instant; None where nothing has changed."""
         now = report_of(self.printer)
+        self._cancelled &= now["gcode_state"] not in _STATES.values()
+        if self._cancelled:
+            now |= {
+                "gcode_state": "FAILED",
+                "print_error": CANCELLED,
+                "fail_reason": str(CANCELLED),
+            }
         changed = {name: v for name, v in now.items() if self.told.get(name) != v}
         self.told |= now
         return self._said(changed) if changed else None
@@ -115,14 +127,21 @@ class Voice:
         """Give the full report."""
         return self._said(self.told)
 
-    def answer(self, payload: bytes) -> bytes | None:
-        """Answer a request; None for what is none."""
+    def answer(self, payload: bytes) -> list[bytes]:
+        """Answer each request of a message, of which programs send several at once; none for none.
+
+        What says no `sequence_id` is answered with 0.
+        """
         try:
             asked = msgspec.json.decode(payload)
-            ((topic, request),) = asked.items()
-            number, command = request["sequence_id"], str(request["command"])
-        except (msgspec.DecodeError, AttributeError, ValueError, TypeError, KeyError):
-            return None
+        except msgspec.DecodeError:
+            return []
+        requests = asked.items() if isinstance(asked, dict) else ()
+        answers = (self._answer(topic, told) for topic, told in requests if isinstance(told, dict))
+        return [answer for answer in answers if answer is not None]
+
+    def _answer(self, topic: str, request: dict[str, Any]) -> bytes | None:
+        number, command = request.get("sequence_id", "0"), str(request.get("command"))
         if (topic, command) == ("pushing", "pushall"):
             return self.everything()
         if (topic, command) == ("info", "get_version"):
@@ -130,6 +149,8 @@ class Voice:
             return msgspec.json.encode(
                 {"info": {"command": command, "sequence_id": number, "module": module}}
             )
+        if topic != "print":
+            return None
         param = request.get("param", "")
         done = self._run(str(param)) if command == "gcode_line" else self._steer(command)
         result = {"result": "success"} if done else {"result": "failed", "reason": "not now"}
@@ -153,6 +174,7 @@ class Voice:
         if fits:
             self.printer.paused = command == "pause"
         if fits and command == "stop":
+            self._cancelled = True
             self.printer.call_off()
         return fits
 
@@ -160,6 +182,22 @@ class Voice:
         self._number += 1
         head = {"command": "push_status", "sequence_id": str(self._number)}
         return msgspec.json.encode({"print": fields | head})
+
+
+def notice(serial: str, name: str, address: str) -> bytes:
+    """Spell what such a printer says to everybody every few seconds, on UDP port 2021."""
+    lines = (
+        "NOTIFY * HTTP/1.1",
+        "HOST: 239.255.255.250:1900",
+        f"Location: {address}",
+        "NT: urn:bambulab-com:device:3dprinter:1",
+        f"USN: {serial}",
+        "Cache-Control: max-age=1800",
+        f"DevName.bambu.com: {name}",
+        "DevConnect.bambu.com: lan",
+        "DevBind.bambu.com: free",
+    )
+    return "\r\n".join((*lines, "", "")).encode()
 
 
 async def speak(client: aiomqtt.Client, voice: Voice, *, pause_s: float) -> None:
@@ -177,8 +215,7 @@ async def speak(client: aiomqtt.Client, voice: Voice, *, pause_s: float) -> None
 
 async def _answer(client: aiomqtt.Client, voice: Voice) -> None:
     async for message in client.messages:
-        answer = voice.answer(message.payload)
-        if answer is not None:
+        for answer in voice.answer(message.payload):
             await _report(client, voice, answer)
 
 

@@ -61,20 +61,28 @@ def klippy(
 def bambu(
     *,
     serial: Annotated[str, typer.Option(help="the printer's serial number")] = "01S00A000000001",
-    port: Annotated[int, typer.Option(help="of its own MQTT broker; 0 for any that is free")] = 0,
+    port: Annotated[
+        int, typer.Option(help="of its MQTT broker, behind TLS; 0 for any that is free")
+    ] = 8883,
+    code: Annotated[
+        str | None, typer.Option(help="its access code; made up where none is given")
+    ] = None,
     fault: FaultOption = None,
     hours_to_failure: HoursOption = 1.0,
     speed: SpeedOption = 1,
     seed: SeedOption = 1,
     idle: IdleOption = False,
 ) -> None:
-    """Report over a broker of its own, as Bambu Lab's printers do; prints how to read it."""
+    """Report over a broker of its own, as Bambu Lab's printers do; prints how to read it.
+
+    It gives notice of itself on this machine, so that `foremend agent discover` finds it.
+    """
     from dataclasses import replace
 
-    from stack.emulators.bambu import run
+    from stack.emulators.bambu import Terms, run
 
     setting = replace(_setting(fault, hours_to_failure, seed=seed, idle=idle), step_s=1.0)
-    run(setting, serial=serial, port=port, speed=speed, tell=typer.echo)
+    run(setting, Terms(serial=serial, port=port, code=code, speed=speed), typer.echo)
 
 
 @emulate.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import ssl
 import time
 from dataclasses import dataclass
 from enum import Enum
@@ -23,7 +24,7 @@ from stack.embedded.mqtt_probe import Answer, Login, probe
 from stack.embedded.ports import LOOPBACK, claim_port, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from stack.embedded.datadir import DataDir
 
@@ -81,7 +82,8 @@ class EmbeddedBroker:
 
     Two users come with it: `services`, who may do everything, and `fleet`, who may speak for any
     device. `devices` names devices with a secret of their own, which reaches that device only.
-    All other devices are let in by the gate (ingest.gate), at `device_port`.
+    All other devices are let in by the gate (ingest.gate), at `device_port`. `guests` are users
+    with rights of their own; with `tls`, MQTT is spoken behind that certificate alone.
 
     >>> with open_data_dir(Path("var")) as home, serving(EmbeddedBroker(home)) as broker:
     ...     client.username_pw_set(broker.services.user, broker.services.password)
@@ -101,6 +103,8 @@ class EmbeddedBroker:
         program: Program | None = None,
         devices: Mapping[str, str] | None = None,
         filters: int = FILTERS,
+        guests: Sequence[broker_config.Right] = (),
+        tls: broker_config.Certificate | None = None,
     ) -> None:
         self.program: Final = program or find_program()
         self.port: Final = claim_port(port, purpose="the MQTT broker", option=PORT_OPTION)
@@ -112,6 +116,8 @@ class EmbeddedBroker:
         self.device_port: Final = self._device_port(port)
         self._devices: Final = dict(devices or {})
         self._filters: Final = filters
+        self._guests: Final = tuple(guests)
+        self._tls: Final = tls
 
     def _device_port(self, wanted: int) -> int:
         if self.program.kind is Kind.NATS:
@@ -137,7 +143,10 @@ class EmbeddedBroker:
 
     def ready(self) -> bool:
         """Whether the broker lets the services in."""
-        return probe(self.host, self.port, self.services) is Answer.ACCEPTED
+        return probe(self.host, self.port, self.services, tls=self._trusting()) is Answer.ACCEPTED
+
+    def _trusting(self) -> ssl.SSLContext | None:
+        return None if self._tls is None else trusting(self._tls)
 
     def _rights(self) -> tuple[broker_config.Right, ...]:
         devices = (
@@ -148,6 +157,7 @@ class EmbeddedBroker:
             broker_config.services_right(self.services),
             broker_config.devices_right(self.fleet),
             *devices,
+            *self._guests,
         )
 
     @property
@@ -167,7 +177,12 @@ class EmbeddedBroker:
         rights, store, port = self._rights(), str(self.store), self.port
         if self.program.kind is Kind.NATS:
             text = broker_config.nats_config(
-                port=port, store=store, rights=rights, filters=self._filters, gate=self.gate
+                port=port,
+                store=store,
+                rights=rights,
+                filters=self._filters,
+                gate=self.gate,
+                tls=self._tls,
             )
             return {"broker.conf": text}
         for name in (mosquitto.PASSWORDS, mosquitto.ACCESS):
@@ -176,13 +191,24 @@ class EmbeddedBroker:
         # Mosquitto gives up root for a user of its own, who could not read the store, unless told.
         user = "user root\n" if os.geteuid() == 0 else ""
         config = broker_config.mosquitto_config(
-            port=port, device_port=self.device_port, store=store, filters=self._filters
+            port=port,
+            device_port=self.device_port,
+            store=store,
+            filters=self._filters,
+            tls=self._tls,
         )
         return {
             "broker.conf": user + config,
             "passwords": broker_config.mosquitto_passwords(rights, secrets.token_bytes(12)),
             "access": broker_config.mosquitto_access(rights),
         }
+
+
+def trusting(tls: broker_config.Certificate) -> ssl.SSLContext:
+    """Trust one certificate, by whatever name its server is called."""
+    context = ssl.create_default_context(cafile=tls.certificate)
+    context.check_hostname = False
+    return context
 
 
 def _gate(home: DataDir) -> broker_config.Gate:

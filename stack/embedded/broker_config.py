@@ -65,8 +65,25 @@ class Gate:
     """The account key whose word the broker takes."""
 
 
-def nats_config(*, port: int, store: str, rights: Sequence[Right], filters: int, gate: Gate) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """What MQTT is spoken behind, and its key: files, PEM."""
+
+    certificate: str
+    key: str
+
+
+def nats_config(
+    *,
+    port: int,
+    store: str,
+    rights: Sequence[Right],
+    filters: int,
+    gate: Gate,
+    tls: Certificate | None = None,
+) -> str:
     """Return nats-server's configuration; its format takes JSON."""
+    secured = {"tls": {"cert_file": tls.certificate, "key_file": tls.key}} if tls else {}
     config = {
         "server_name": SERVER_NAME,
         # Its own protocol cannot be switched off; nobody but the gate and MQTT users may log in.
@@ -76,6 +93,7 @@ def nats_config(*, port: int, store: str, rights: Sequence[Right], filters: int,
             "listen": f"127.0.0.1:{port}",
             "ack_wait": "10s",
             "max_ack_pending": max_ack_pending(filters),
+            **secured,
         },
         "accounts": {"SYS": {"users": [_plain(gate.system)]}},
         "system_account": "SYS",
@@ -130,16 +148,20 @@ def nats_subjects(mqtt_filter: str) -> tuple[str, ...]:
     return (subject,) if names[-1] != ">" or len(names) == 1 else (".".join(names[:-1]), subject)
 
 
-def mosquitto_config(*, port: int, device_port: int, store: str, filters: int) -> str:
+def mosquitto_config(
+    *, port: int, device_port: int, store: str, filters: int, tls: Certificate | None = None
+) -> str:
     """Return mosquitto's configuration; the password and access files stand in the store.
 
     Enrolled devices have a listener of their own, on which a login is the client id; the services
     share one login and could not be there.
     """
+    secured = (f"certfile {tls.certificate}", f"keyfile {tls.key}") if tls else ()
     return "\n".join(
         (
             "per_listener_settings true",
             f"listener {port} 127.0.0.1",
+            *secured,
             "allow_anonymous false",
             f"password_file {store}/passwords",
             f"acl_file {store}/access",

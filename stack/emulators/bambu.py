@@ -1,63 +1,116 @@
-"""A simulated printer behind a broker of its own."""
+"""A simulated printer behind a broker of its own: TLS, an access code, notices on the network."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import secrets
+import socket
+import ssl
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import aiomqtt
 
-from simulators.emulators.bambu import Voice, speak
+from edge_agent.discovery import notices
+from edge_agent.sources.bambu.peer import USER
+from simulators.emulators.bambu import Voice, notice, speak
 from simulators.emulators.printer import ObedientPrinter
-from stack.embedded.broker import EmbeddedBroker
+from stack.embedded.broker import EmbeddedBroker, trusting
+from stack.embedded.broker_config import Certificate, Right
 from stack.embedded.datadir import open_data_dir
+from stack.embedded.mqtt_probe import Login
+from stack.embedded.ports import LOOPBACK
 from stack.embedded.server import serving
+from stack.emulators.certificates import self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from simulators.emulators.printer import Setting
 
+NOTICE_S: Final = 5.0
+NAME: Final = "emulated printer"
 
-def run(
-    setting: Setting, *, serial: str, port: int, speed: int, tell: Callable[[str], None]
-) -> None:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What an emulated printer is called, and how it is reached."""
+
+    serial: str
+    port: int = notices.MQTT_PORT
+    code: str | None = None
+    """The access code; made up where none is told."""
+    speed: int = 1
+    """How many times as fast as real time it goes."""
+
+
+def run(setting: Setting, terms: Terms, tell: Callable[[str], None]) -> None:
     """Be a printer until interrupted; tells first how an agent reaches it."""
+    code = terms.code or f"{secrets.randbelow(10**8):08d}"
     with (
-        tempfile.TemporaryDirectory(prefix="foremend-bambu-") as folder,
-        open_data_dir(Path(folder) / "broker") as home,
-        serving(EmbeddedBroker(home, port=port)) as broker,
+        tempfile.TemporaryDirectory(prefix="foremend-bambu-") as name,
+        open_data_dir(Path(name) / "broker") as home,
     ):
-        tell(source_table(serial, broker))
-        try:
-            asyncio.run(_speak(setting, serial, speed, broker))
-        except KeyboardInterrupt:
-            tell("stopped")
+        shown, key = self_signed(Path(name), terms.serial)
+        tls = Certificate(certificate=str(shown), key=str(key))
+        guest = _right(terms.serial, code)
+        with serving(EmbeddedBroker(home, port=terms.port, guests=[guest], tls=tls)) as broker:
+            tell(source_table(terms.serial, code, broker.port, shown.read_text("ascii")))
+            try:
+                asyncio.run(_be(setting, terms, broker, tls))
+            except KeyboardInterrupt:
+                tell("stopped")
 
 
-def source_table(serial: str, broker: EmbeddedBroker) -> str:
+def _right(serial: str, code: str) -> Right:
+    return Right(
+        login=Login(user=USER, password=code),
+        publish=(f"device/{serial}/request",),
+        subscribe=(f"device/{serial}/report",),
+    )
+
+
+def source_table(serial: str, code: str, port: int, certificate: str) -> str:
     """Give the `[source]` table of an agent's configuration that reads this printer."""
+    fingerprint = hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate)).hexdigest()
     return "\n".join(
         (
             "# an agent reads this printer with:",
             "[source]",
             'kind = "bambu"',
-            f'host = "{broker.host}"',
-            f"port = {broker.port}",
+            f'host = "{LOOPBACK}"',
+            f"port = {port}",
             f'serial = "{serial}"',
-            f'username = "{broker.services.user}"',
-            f'password = "{broker.services.password}"',
-            "tls = false",
+            f'password = "{code}"   # the access code',
+            f'fingerprint = "{fingerprint}"',
         )
     )
 
 
-async def _speak(setting: Setting, serial: str, speed: int, broker: EmbeddedBroker) -> None:
+async def _be(setting: Setting, terms: Terms, broker: EmbeddedBroker, tls: Certificate) -> None:
+    voice = Voice(terms.serial, ObedientPrinter(setting))
     login = broker.services
-    async with aiomqtt.Client(
-        broker.host, broker.port, username=login.user, password=login.password
-    ) as client:
-        voice = Voice(serial, ObedientPrinter(setting))
-        await speak(client, voice, pause_s=setting.step_s / speed)
+    async with (
+        aiomqtt.Client(
+            broker.host,
+            broker.port,
+            username=login.user,
+            password=login.password,
+            tls_context=trusting(tls),
+        ) as client,
+        asyncio.TaskGroup() as group,
+    ):
+        group.create_task(_give_notice(terms.serial), name="notices")
+        await speak(client, voice, pause_s=setting.step_s / terms.speed)
+
+
+async def _give_notice(serial: str) -> None:
+    """Say who it is every few seconds, to this machine alone."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as everybody:
+        while True:
+            told = notice(serial, NAME, LOOPBACK)
+            everybody.sendto(told, (LOOPBACK, notices.PORT))
+            await asyncio.sleep(NOTICE_S)

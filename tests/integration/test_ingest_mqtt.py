@@ -21,7 +21,7 @@ from ingest.mqtt import Subscriber, forget_sessions
 from stack.embedded.broker import EmbeddedBroker, Kind, NoBroker, find_program, program_on_path
 from stack.embedded.datadir import open_data_dir
 from stack.embedded.server import Running, start
-from tests.certificates import self_signed
+from stack.emulators.certificates import self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

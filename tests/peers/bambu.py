@@ -40,7 +40,7 @@ class BambuStage:
     tolerance = 0.04  # fans are told in fifteenths
     patience_s = 20.0
     phase = Phase.IDLE
-    paused = False
+    paused = at_work = False
 
     def __init__(
         self, broker: EmbeddedBroker, relay: Relay, folder: Path, printer: Printer | None

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_agent.discovery.notices import read_notice
 from edge_agent.downlink.kinds import CommandFailed
 from edge_agent.live.words import Told
 from edge_agent.source import Happening
@@ -21,9 +22,9 @@ from edge_agent.sources.bambu import trust
 from edge_agent.sources.bambu.report import MAX_REPORT, Reader
 from foremend.errors import Unavailable
 from foremend.values import Phase
-from simulators.emulators.bambu import Voice, report_of
+from simulators.emulators.bambu import Voice, notice, report_of
 from simulators.emulators.printer import ObedientPrinter, Setting
-from tests.certificates import self_signed
+from stack.emulators.certificates import self_signed
 from tests.peers.bambu import stage
 
 if TYPE_CHECKING:
@@ -69,6 +70,28 @@ def test_a_print_error_is_told_once_and_again_when_it_is_over() -> None:
     ]
 
 
+def states(reader: Reader, *statuses: dict) -> list[object]:
+    return [words(reader, **status)[0].values.get("state") for status in statuses]
+
+
+def test_a_print_that_somebody_cancelled_has_not_failed_until_the_next_one_does() -> None:
+    assert states(
+        Reader(),
+        {"gcode_state": "RUNNING"},
+        {"gcode_state": "FAILED", "print_error": 50348044},
+        {"print_error": 0},
+        {"gcode_state": "PREPARE"},
+        {"gcode_state": "FAILED", "print_error": 83902465},
+    ) == ["RUNNING", "CANCELLED", "CANCELLED", "PREPARE", "FAILED"]
+    assert states(Reader(), {"gcode_state": "FAILED", "fail_reason": "50348044"}) == ["CANCELLED"]
+
+
+def test_a_cancelled_print_is_told_as_such_and_not_as_an_error() -> None:
+    reader = Reader()
+    assert words(reader, print_error=50348044)[1:] == [Happening(ts_ms=5, code="job_cancelled")]
+    assert words(reader, print_error=0)[1:] == []
+
+
 @given(st.binary(max_size=64))
 def test_what_is_no_report_says_nothing_of_any_channel(payload: bytes) -> None:
     assert all(not w.values for w in Reader().words(payload, 0) if isinstance(w, Told))
@@ -80,7 +103,12 @@ def test_what_is_too_long_is_not_even_read() -> None:
 
 def at_work() -> SimpleNamespace:
     return SimpleNamespace(
-        phase=Phase.RUNNING, values=WARM, paused=False, step=lambda: None, call_off=lambda: None
+        at_work=True,
+        phase=Phase.RUNNING,
+        values=WARM,
+        paused=False,
+        step=lambda: None,
+        call_off=lambda: None,
     )
 
 
@@ -89,16 +117,16 @@ def test_the_voice_tells_everything_when_asked_and_changes_else() -> None:
     first = msgspec.json.decode(voice.look() or b"")["print"]
     assert (first["nozzle_temper"], first["cooling_fan_speed"]) == (210.0, "15")
     assert voice.look() is None
-    full = voice.answer(b'{"pushing": {"sequence_id": "1", "command": "pushall"}}')
-    assert msgspec.json.decode(full or b"")["print"]["gcode_state"] == "RUNNING"
-    assert voice.answer(b"\xff") is None
-    assert voice.answer(b'{"print": 5}') is None
+    (full,) = voice.answer(b'{"pushing": {"sequence_id": "1", "command": "pushall"}}')
+    assert msgspec.json.decode(full)["print"]["gcode_state"] == "RUNNING"
+    assert voice.answer(b"\xff") == []
+    assert voice.answer(b'{"print": 5}') == []
 
 
 def test_a_printer_that_is_paused_says_so_until_it_goes_on() -> None:
     voice = Voice("S1", at_work())
     asked = {"print": {"sequence_id": "1", "command": "pause"}}
-    answer = msgspec.json.decode(voice.answer(msgspec.json.encode(asked)) or b"")
+    answer = msgspec.json.decode(*voice.answer(msgspec.json.encode(asked)))
     assert answer["print"]["result"] == "success"
     assert report_of(voice.printer)["gcode_state"] == "PAUSE"
 
@@ -110,7 +138,7 @@ def test_a_simulated_printer_shows_what_a_report_needs() -> None:
 
 def ordered(voice: Voice, param: object) -> dict:
     asked = {"print": {"sequence_id": "7", "command": "gcode_line", "param": param}}
-    return msgspec.json.decode(voice.answer(msgspec.json.encode(asked)) or b"")["print"]
+    return msgspec.json.decode(*voice.answer(msgspec.json.encode(asked)))["print"]
 
 
 def test_an_idle_printer_obeys_lines_of_g_code_and_its_report_follows() -> None:
@@ -233,3 +261,9 @@ async def test_a_self_test_heats_by_lines_of_g_code_and_leaves_the_printer_off(
         assert not (tmp_path / "bambu.heaters").exists()
         await told.source.close()
         await reading
+
+
+def test_an_emulated_printers_notice_is_one_that_discovery_hears() -> None:
+    found = read_notice(notice("01S00A123", "emulated printer", "127.0.0.1"), "127.0.0.1")
+    assert found is not None
+    assert (found.device, found.settings["serial"]) == ("emulated-printer", "01S00A123")

@@ -138,6 +138,13 @@ MARLIN = {
 }
 
 
+def test_the_fan_of_the_print_is_told_where_a_firmware_counts_its_turns() -> None:
+    printer = Printer(**(MARLIN | {"M123": "E0:6000 RPM PRN1:4560 RPM E0@:255 PRN1@:128|ok"}))
+    printer.lives(5_000)
+    held = printer.holds()
+    assert (held["fan0.rpm"], held["part_fan1.rpm"]) == ("6000", "4560")
+
+
 def test_a_printer_is_asked_nothing_but_queries_and_each_answer_is_read() -> None:
     printer = Printer(**MARLIN)
     printer.lives(10_000)

@@ -27,6 +27,13 @@ MOST_CODES: Final = 64
 _SIGNAL: Final = "wifi_signal"
 _SIGNAL_UNIT: Final = "dBm"
 
+CANCELLED: Final = frozenset({0x0300400C, 0x0500400E})
+"""Print errors, and reasons to fail, that only say that somebody cancelled the print (the maker's
+lists of codes; ha-bambulab); `gcode_state` is FAILED all the same, until the next print."""
+_BEGUN: Final = frozenset({"PREPARE", "RUNNING"})
+STATE: Final = "state"
+"""The path of `gcode_state`, or of `CANCELLED` in its place."""
+
 Severity = Literal["info", "warning", "error", "critical"]
 _SEVERITY: Final[dict[int, Severity]] = {1: "critical", 2: "error", 3: "warning", 4: "info"}
 """Of a code: the upper half of `code` (ha-bambulab, `get_HMS_severity`)."""
@@ -40,6 +47,10 @@ class Reader:
     """Of the health management system that stand now."""
     error: int = 0
     """The print error that stands now; 0 for none."""
+    cancelled: bool = False
+    """Whether somebody cancelled the last print."""
+    state: str | None = None
+    """What the printer says that it does."""
 
     def words(self, payload: bytes, now_ms: Millis) -> Iterator[Word]:
         """Give what one message says; nothing for what is no report."""
@@ -51,19 +62,33 @@ class Reader:
             # Answers to other questions: it is there.
             yield Told()
             return
-        yield Told(values=_values(status))
+        yield Told(values=_values(status) | self._state(status))
         yield from self._error(status.get("print_error"), now_ms)
         yield from self._health(status.get("hms"), now_ms)
+
+    def _state(self, status: dict[str, Any]) -> dict[str, object]:
+        """Tell what it does; a print that was cancelled has not failed."""
+        told = status.get("gcode_state")
+        self.state = told if isinstance(told, str) else self.state
+        if self.state in _BEGUN:
+            self.cancelled = False
+        if {_number(status.get("print_error")), _number(status.get("fail_reason"))} & CANCELLED:
+            self.cancelled = True
+        if self.state is None:
+            return {}
+        return {STATE: "CANCELLED" if self.state == "FAILED" and self.cancelled else self.state}
 
     def _error(self, told: object, now_ms: Millis) -> Iterator[Word]:
         if not isinstance(told, int) or isinstance(told, bool) or told == self.error:
             return
         before, self.error = self.error, told
-        if told:
+        if told & 2**32 - 1 in CANCELLED:
+            yield Happening(ts_ms=now_ms, code="job_cancelled")
+        elif told:
             yield Happening(
                 ts_ms=now_ms, code=f"print_error_{told & 2**32 - 1:08X}", severity="error"
             )
-        else:
+        elif before & 2**32 - 1 not in CANCELLED:
             code = f"print_error_{before & 2**32 - 1:08X}_cleared"
             yield Happening(ts_ms=now_ms, code=code)
 
@@ -88,8 +113,12 @@ def _report(payload: bytes) -> dict[str, Any] | None:
     return report if isinstance(report, dict) else None
 
 
-def _error_code(told: int) -> str:
-    return f"print_error_{told & 0xFFFFFFFF:08X}"
+def _number(told: object) -> int:
+    """Read a code, which is told as a number or as text; 0 where it is none."""
+    try:
+        return int(told) & 2**32 - 1  # type: ignore[call-overload,no-any-return]
+    except (TypeError, ValueError):
+        return 0
 
 
 def _values(status: dict[str, Any]) -> dict[str, object]:

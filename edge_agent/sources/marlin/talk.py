@@ -43,8 +43,11 @@ _SEVERE: Final = frozenset({"error", "critical"})
 _POSITION: Final = re.compile(r"(?:ok )?X:(-?[\d.]+) Y:(-?[\d.]+) Z:(-?[\d.]+) E:-?[\d.]+ Count.+")
 _CARD: Final = re.compile(r"(?:ok )?SD printing byte (\d+)/(\d+)")
 _NO_CARD: Final = re.compile(r"(?:ok )?Not SD printing")
-_FANS: Final = re.compile(r"(?:E\d:\d+ RPM ?)+(?:E\d@:\d+ ?)*")
-_FAN: Final = re.compile(r"E(\d):(\d+) RPM")
+_FANS: Final = re.compile(r"(?:(?:E|PRN)\d:\d+ RPM ?)+(?:(?:E|PRN)\d@:\d+ ?)*")
+_FAN: Final = re.compile(r"(E|PRN)(\d):(\d+) RPM")
+_FAN_NAMES: Final = {"E": "fan", "PRN": "part_fan"}
+"""Marlin counts the turns of hot ends' fans alone; Prusa's firmware adds the one that cools the
+print (PRN1)."""
 _FIRMWARE: Final = re.compile(r"FIRMWARE_NAME:(.+)")
 _FIELD: Final = re.compile(r"([A-Z_]{4,}):(.*?)(?= [A-Z_]{4,}:|$)")
 _CAPABILITY: Final = re.compile(r"Cap:([A-Z_]+):([01])")
@@ -197,7 +200,8 @@ class Talk:
             self._byte, self._card_known = None, True
             yield Told(values={"state": self._state(), "sd.progress": None})
         elif _FANS.fullmatch(line):
-            yield Told(values={f"fan{at}.rpm": rpm for at, rpm in _FAN.findall(line)})
+            told = {f"{_FAN_NAMES[of]}{at}.rpm": rpm for of, at, rpm in _FAN.findall(line)}
+            yield Told(values=told)
 
     def _printing(self, byte: int, size: int) -> Told:
         # Some say this of a paused print too, which then does not go on.

@@ -1,4 +1,4 @@
-"""Certificates that tests make for servers of their own."""
+"""Certificates that nobody else signed, as printers show them; for a day."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def self_signed(folder: Path, name: str) -> tuple[Path, Path]:
-    """Make a certificate that nobody else signed; gives its file and its key's."""
+    """Make one; gives its file and its key's, PEM both."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)
