@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from foremend.values import Phase
-from simulators import specs
+from simulators import materials, specs
 from simulators.excavator_build import Drawn, Effects, Ground, State, Units, Wear
-from simulators.physics import Note, Outcome
+from simulators.physics import Outcome, notes
 from simulators.thermal import towards
 from simulators.weather import wander
 
 if TYPE_CHECKING:
     from simulators.physics import Around
     from simulators.specs import Family
-    from simulators.steps import Bools, Floats, Ints
+    from simulators.steps import Floats
 
 IDLE: Final = int(Phase.IDLE)
 RUNNING: Final = int(Phase.RUNNING)
@@ -49,20 +49,12 @@ class ExcavatorPhysics:
         self.active: tuple[Phase, ...] = (Phase.RUNNING,)
         self._names = tuple(channel.name for channel in self.family.channels)
         self._fx = specs.read_figures(Effects, self.family.effects)
-        rows = self.family.materials
-        self._weights = np.asarray([m["weight"] for m in rows.values()])
-        self._ground = Ground(
-            names=tuple(rows),
-            load=np.asarray([m["load"] for m in rows.values()]),
-            cycle=np.asarray([m["cycle"] for m in rows.values()]),
-            dust=np.asarray([m["dust"] for m in rows.values()]),
-        )
+        self._ground = materials.read(Ground, self.family.materials)
 
     def draw(self, rng: np.random.Generator, n: int) -> Units:
         """Draw the constants of n units."""
         made = specs.draw_units(Drawn, self.family, rng, n)
-        taste = self._weights[:, None] * rng.gamma(0.9, size=(self._weights.size, n))
-        return Units(made=made, mix=np.cumsum(taste / taste.sum(axis=0), axis=0))
+        return Units(made=made, mix=materials.draw(self.family.materials, rng, n, shape=0.9))
 
     def begin(self, units: Units, room_c: Floats, rng: np.random.Generator) -> State:
         """Start digging, each somewhere in a stretch, warm."""
@@ -70,7 +62,7 @@ class ExcavatorPhysics:
         return State(
             phase=np.full(n, Phase.RUNNING, dtype=np.int16),
             left_s=rng.uniform(0.1, 1.0, n) * units.made.run_hours * 3600.0,
-            ground=_soil(units, rng.random(n)),
+            ground=materials.pick(units.mix, rng.random(n)),
             batch=np.ones(n),
             wander=np.zeros(n),
             drift=rng.standard_normal((4, n)),
@@ -86,25 +78,24 @@ class ExcavatorPhysics:
         self, units: Units, state: State, around: Around, rng: np.random.Generator
     ) -> tuple[State, Outcome]:
         """Move all units on by one frame."""
-        n = around.down.size
+        n, ground = around.down.size, self._ground
         u, z = rng.random((5, n)), rng.standard_normal((7, n))
         turned = _turn(units, state, around, u, z)
-        moved, found = _frame(units, self._fx, self._ground, turned, around, z[5:])
+        moved, found = _frame(units, self._fx, ground, turned, around, z[5:])
         truth = np.stack([found[name] for name in self._names])
         # What the bus does not carry nobody reads, whatever it would have been.
         truth[:, u[4] < self._fx.can_lost * Wear._make(around.wear).can_harness] = np.nan
         began = (turned.phase == RUNNING) & (state.phase != RUNNING)
         ended = (turned.phase != RUNNING) & (state.phase == RUNNING)
-        notes = _notes(began, ended, moved, self._ground) if (began | ended).any() else ()
-        return moved, Outcome(phase=turned.phase, truth=truth, notes=notes)
+        told = (
+            *notes(began, "job_started", lambda i: {"material": ground.names[moved.ground[i]]}),
+            *notes(ended, "job_ended"),
+        )
+        return moved, Outcome(phase=turned.phase, truth=truth, notes=told)
 
 
 def _outside(made: Drawn, room_c: Floats) -> Floats:
     return np.asarray(made.climate + _OUTDOOR_SWING * (room_c - _INDOOR_C))
-
-
-def _soil(units: Units, u: Floats) -> Ints:
-    return np.asarray(np.minimum((u > units.mix).sum(axis=0), units.mix.shape[0] - 1))
 
 
 def _turn(units: Units, state: State, around: Around, u: Floats, z: Floats) -> State:
@@ -123,7 +114,7 @@ def _turn(units: Units, state: State, around: Around, u: Floats, z: Floats) -> S
     return State(
         phase=phase,
         left_s=np.where(down, 0.0, np.where(stops, 2400.0 + 16_000.0 * u[1], left)),
-        ground=np.where(fresh, _soil(units, u[2]), state.ground),
+        ground=np.where(fresh, materials.pick(units.mix, u[2]), state.ground),
         batch=np.where(fresh, 0.88 + 0.24 * u[3], state.batch),
         wander=wander(state.wander, 0.05, z[0], dt_s / _WANDER_TAU_S),
         drift=wander(state.drift, 1.0, z[1:5], dt_s / _DRIFT_TAU_S),
@@ -228,11 +219,3 @@ def _errors(made: Drawn, fx: Effects, wear: Wear, on: Floats, z: Floats, dt_s: f
     hours = dt_s / 3600.0
     mean = (made.can_errors + fx.can_errors * wear.can_harness) * hours
     return np.asarray(on * np.rint(np.maximum(mean + np.sqrt(mean) * z, 0.0)) / hours)
-
-
-def _notes(began: Bools, ended: Bools, state: State, ground: Ground) -> tuple[Note, ...]:
-    dug = [
-        Note(device=i, code="job_started", details={"material": ground.names[state.ground[i]]})
-        for i in np.flatnonzero(began).tolist()
-    ]
-    return (*dug, *(Note(device=i, code="job_ended") for i in np.flatnonzero(ended).tolist()))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from simulators import excavator_build, machine_build, printer_build, snapshot
 from simulators.excavator import ExcavatorPhysics
 from simulators.fleet import START_MS, Fleet, arguments
 from simulators.machine import MachinePhysics
+from simulators.physics import S, U
 from simulators.printer import PrinterPhysics
 from simulators.steps import FaultPlan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from simulators.physics import Physics
 
 STEP_S: Final = 120.0
 PRINTER_HASTE: Final = 7.0
@@ -21,100 +24,71 @@ EXCAVATOR_HASTE: Final = 10.0
 """How many times faster than in the field parts age by default: ten days hold about 2 failures."""
 
 
-class PrinterFleet(Fleet[printer_build.Units, printer_build.State]):
-    """FDM printers, whose first jobs come in a while or `at_once`.
+class FamilyFleet(Fleet[U, S]):
+    """Devices of one family: whose physics, and how fast its parts age by default."""
+
+    of: ClassVar[str]
+    """The family's name."""
+    physics: ClassVar[type[Physics[Any, Any]]]
+    haste: ClassVar[float]
+
+    def __init__(
+        self,
+        *,
+        names: Sequence[str],
+        seed: int,
+        start_ms: int = START_MS,
+        step_s: float = STEP_S,
+        plan: FaultPlan | None = None,
+        physics: Physics[U, S] | None = None,
+    ) -> None:
+        super().__init__(
+            physics or type(self).physics(),
+            names=names,
+            seed=seed,
+            start_ms=start_ms,
+            step_s=step_s,
+            plan=plan or FaultPlan(hazard_scale=self.haste),
+        )
+
+    @classmethod
+    def restore(cls, data: bytes) -> Self:
+        """Go on from a snapshot, byte for byte as the fleet that wrote it would."""
+        content = snapshot.decode(data, family=cls.of)
+        return cls(**arguments(content)).resume(content)
+
+
+class PrinterFleet(FamilyFleet[printer_build.Units, printer_build.State]):
+    """FDM printers.
 
     >>> fleet = PrinterFleet(names=["printer-01", "printer-02"], seed=7)
     >>> fleet.step().values.shape
     (2, 25)
     """
 
-    def __init__(
-        self,
-        *,
-        names: Sequence[str],
-        seed: int,
-        start_ms: int = START_MS,
-        step_s: float = STEP_S,
-        plan: FaultPlan | None = None,
-        at_once: bool = False,
-    ) -> None:
-        super().__init__(
-            PrinterPhysics(at_once=at_once),
-            names=names,
-            seed=seed,
-            start_ms=start_ms,
-            step_s=step_s,
-            plan=plan or FaultPlan(hazard_scale=PRINTER_HASTE),
-        )
-
-    @classmethod
-    def restore(cls, data: bytes) -> PrinterFleet:
-        """Go on from a snapshot, byte for byte as the fleet that wrote it would."""
-        content = snapshot.decode(data, family="fdm_printer")
-        return cls(**arguments(content)).resume(content)
+    of = "fdm_printer"
+    physics = PrinterPhysics
+    haste = PRINTER_HASTE
 
 
-class MachineFleet(Fleet[machine_build.Units, machine_build.State]):
+class MachineFleet(FamilyFleet[machine_build.Units, machine_build.State]):
     """Motor-gearbox-pumps; used just as `PrinterFleet` is."""
 
-    def __init__(
-        self,
-        *,
-        names: Sequence[str],
-        seed: int,
-        start_ms: int = START_MS,
-        step_s: float = STEP_S,
-        plan: FaultPlan | None = None,
-    ) -> None:
-        super().__init__(
-            MachinePhysics(),
-            names=names,
-            seed=seed,
-            start_ms=start_ms,
-            step_s=step_s,
-            plan=plan or FaultPlan(hazard_scale=MACHINE_HASTE),
-        )
-
-    @classmethod
-    def restore(cls, data: bytes) -> MachineFleet:
-        """Go on from a snapshot, byte for byte as the fleet that wrote it would."""
-        content = snapshot.decode(data, family="rotating_machine")
-        return cls(**arguments(content)).resume(content)
+    of = "rotating_machine"
+    physics = MachinePhysics
+    haste = MACHINE_HASTE
 
 
-class ExcavatorFleet(Fleet[excavator_build.Units, excavator_build.State]):
+class ExcavatorFleet(FamilyFleet[excavator_build.Units, excavator_build.State]):
     """Hydraulic excavators; used just as `PrinterFleet` is."""
 
-    def __init__(
-        self,
-        *,
-        names: Sequence[str],
-        seed: int,
-        start_ms: int = START_MS,
-        step_s: float = STEP_S,
-        plan: FaultPlan | None = None,
-    ) -> None:
-        super().__init__(
-            ExcavatorPhysics(),
-            names=names,
-            seed=seed,
-            start_ms=start_ms,
-            step_s=step_s,
-            plan=plan or FaultPlan(hazard_scale=EXCAVATOR_HASTE),
-        )
-
-    @classmethod
-    def restore(cls, data: bytes) -> ExcavatorFleet:
-        """Go on from a snapshot, byte for byte as the fleet that wrote it would."""
-        content = snapshot.decode(data, family="hydraulic_excavator")
-        return cls(**arguments(content)).resume(content)
+    of = "hydraulic_excavator"
+    physics = ExcavatorPhysics
+    haste = EXCAVATOR_HASTE
 
 
 AnyFleet = PrinterFleet | MachineFleet | ExcavatorFleet
 FLEETS: Final[dict[str, type[AnyFleet]]] = {
-    "fdm_printer": PrinterFleet,
-    "rotating_machine": MachineFleet,
-    "hydraulic_excavator": ExcavatorFleet,
+    kind.of: kind for kind in (PrinterFleet, MachineFleet, ExcavatorFleet)
 }
 """By family."""

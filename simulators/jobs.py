@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from foremend.values import Phase
+from simulators.materials import pick
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     from simulators.steps import Bools, Floats, Ints, Shorts
@@ -87,28 +86,6 @@ class Turn:
     ended: Bools
 
 
-def materials(table: Mapping[str, Mapping[str, float]]) -> Materials:
-    """Lay a family's materials out as arrays."""
-
-    def column(name: str) -> Floats:
-        return np.asarray([row[name] for row in table.values()], dtype=np.float64)
-
-    return Materials(
-        names=tuple(table),
-        hotend=column("hotend"),
-        bed=column("bed"),
-        fan=column("fan"),
-        flow=column("flow"),
-        drag=column("drag"),
-    )
-
-
-def draw_mix(weights: Floats, rng: np.random.Generator, n: int) -> Floats:
-    """Draw each owner's taste in materials as cumulative shares [m, n]."""
-    taste = weights[:, None] * rng.gamma(1.2, size=(weights.size, n))
-    return np.asarray(np.cumsum(taste / taste.sum(axis=0), axis=0))
-
-
 def begin(habits: Habits, rng: np.random.Generator, *, at_once: bool = False) -> Jobs:
     """Start with every device idle, its first job to come in a while or `at_once`."""
     n = habits.idle_s.size
@@ -180,7 +157,7 @@ def _begin_jobs(
     """Draw the jobs of those that start one."""
     at = np.flatnonzero(starts)
     v = u[:, at]
-    material = np.minimum((v[0] > habits.mix[:, at]).sum(axis=0), len(materials.names) - 1)
+    material = pick(habits.mix[:, at], v[0])
     length = np.exp(usual.job_spread * np.clip(_normal(v[1]), -2.0, 2.0))
     flow = (
         materials.flow[material] * habits.flow_scale[at] * (1.0 + usual.flow_spread * (v[5] - 0.5))

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from foremend.values import Phase
-from simulators import specs
+from simulators import materials, specs
 from simulators.machine_build import Drawn, Effects, Medium, State, Units, Wear
 from simulators.machine_shaft import DRIFTS, bearing, gearbox, motor, vibration
-from simulators.physics import Note, Outcome
+from simulators.physics import Outcome, notes
 from simulators.weather import wander
 
 if TYPE_CHECKING:
@@ -46,20 +46,12 @@ class MachinePhysics:
         self.active: tuple[Phase, ...] = (Phase.RUNNING,)
         self._effects = specs.read_figures(Effects, self.family.effects)
         self._names = tuple(channel.name for channel in self.family.channels)
-        rows = self.family.materials
-        self._weights = np.asarray([m["weight"] for m in rows.values()])
-        self._medium = Medium(
-            names=tuple(rows),
-            current=np.asarray([m["current"] for m in rows.values()]),
-            pressure=np.asarray([m["pressure"] for m in rows.values()]),
-            fouling=np.asarray([m["fouling"] for m in rows.values()]),
-        )
+        self._medium = materials.read(Medium, self.family.materials)
 
     def draw(self, rng: np.random.Generator, n: int) -> Units:
         """Draw the constants of n units."""
         made = specs.draw_units(Drawn, self.family, rng, n)
-        taste = self._weights[:, None] * rng.gamma(0.9, size=(self._weights.size, n))
-        mix = np.cumsum(taste / taste.sum(axis=0), axis=0)
+        mix = materials.draw(self.family.materials, rng, n, shape=0.9)
         return Units(made=made, mix=mix, peak_h=rng.uniform(0.0, DAY_H, n))
 
     def begin(self, units: Units, room_c: Floats, rng: np.random.Generator) -> State:
@@ -68,7 +60,7 @@ class MachinePhysics:
         return State(
             phase=np.full(n, Phase.RUNNING, dtype=np.int16),
             left_s=rng.uniform(0.1, 1.0, n) * units.made.run_hours * 3600.0,
-            medium=np.minimum((rng.random(n) > units.mix).sum(axis=0), len(self._medium.names) - 1),
+            medium=materials.pick(units.mix, rng.random(n)),
             batch=np.ones(n),
             wander=np.zeros(n),
             drift=rng.standard_normal((DRIFTS, n)),
@@ -88,22 +80,24 @@ class MachinePhysics:
         self, units: Units, state: State, around: Around, rng: np.random.Generator
     ) -> tuple[State, Outcome]:
         """Move all units on by one frame."""
-        n = around.down.size
+        n, medium = around.down.size, self._medium
         u, z = rng.random((7, n)), rng.standard_normal((1 + DRIFTS, n))
-        turned = _turn(units, state, around, u, z, len(self._medium.names))
+        turned = _turn(units, state, around, u, z)
         running = turned.phase == RUNNING
-        moved, found = _frame(units, self._effects, self._medium, turned, around)
+        moved, found = _frame(units, self._effects, medium, turned, around)
         truth = np.stack([found[name] for name in self._names])
         filled, refilled = _refill(units.made, moved, running, u[6])
         begun = running & (state.phase != RUNNING)
         ended = ~running & (state.phase == RUNNING)
-        notes: tuple[Note, ...] = ()
-        if (begun | ended | refilled).any():
-            notes = _notes(begun, ended, refilled, moved, self._medium)
-        return filled, Outcome(phase=turned.phase, truth=truth, notes=notes)
+        told = (
+            *notes(begun, "job_started", lambda i: {"material": medium.names[moved.medium[i]]}),
+            *notes(ended, "job_ended"),
+            *notes(refilled, "barrier_fluid_refilled"),
+        )
+        return filled, Outcome(phase=turned.phase, truth=truth, notes=told)
 
 
-def _turn(units: Units, state: State, around: Around, u: Floats, z: Floats, media: int) -> State:
+def _turn(units: Units, state: State, around: Around, u: Floats, z: Floats) -> State:
     """Move batches on: a new one, a stand-still, or a stop because the machine is down."""
     dt_s, down = around.dt_s, around.down
     left = state.left_s - dt_s
@@ -115,11 +109,10 @@ def _turn(units: Units, state: State, around: Around, u: Floats, z: Floats, medi
     phase = np.where(down, STOPPED, np.where(rests, IDLE, np.where(fresh, RUNNING, state.phase)))
     run_s = units.made.run_hours * 3600.0 * (0.35 + 1.5 * u[1])
     starts_upset = (state.upset <= 0) & (u[4] < _UPSETS_PER_H * dt_s / 3600.0)
-    medium = np.minimum((u[2] > units.mix).sum(axis=0), media - 1)
     return State(
         phase=phase,
         left_s=np.where(rests, 1200.0 + 4200.0 * u[1], np.where(fresh, run_s, left)),
-        medium=np.where(fresh, medium, state.medium),
+        medium=np.where(fresh, materials.pick(units.mix, u[2]), state.medium),
         batch=np.where(fresh, 0.86 + 0.28 * u[3], state.batch),
         wander=wander(state.wander, 0.035, z[0], dt_s / _WANDER_TAU_S),
         drift=wander(state.drift, 1.0, z[1:], dt_s / _DRIFT_TAU_S),
@@ -217,19 +210,3 @@ def _refill(made: Drawn, state: State, running: Bools, u: Floats) -> tuple[State
     refilled = (state.level < made.refill_below) & running & (u < _TOP_UP)
     level = np.where(refilled, _FULL_LEVEL, state.level)
     return replace(state, level=level), refilled
-
-
-def _notes(
-    begun: Bools, ended: Bools, refilled: Bools, state: State, medium: Medium
-) -> tuple[Note, ...]:
-    def each(mask: Bools) -> list[int]:
-        return [int(i) for i in np.flatnonzero(mask)]
-
-    return (
-        *(
-            Note(device=i, code="job_started", details={"material": medium.names[state.medium[i]]})
-            for i in each(begun)
-        ),
-        *(Note(device=i, code="job_ended") for i in each(ended)),
-        *(Note(device=i, code="barrier_fluid_refilled") for i in each(refilled)),
-    )

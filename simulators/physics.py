@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+import numpy as np
+
 from foremend.values import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import numpy as np
+    from collections.abc import Callable, Mapping
 
     from foremend.values import Phase
     from simulators.specs import Family
@@ -44,6 +44,16 @@ class Note:
     code: str
     severity: Severity = Severity.INFO
     details: Mapping[str, str | int | float] = field(default_factory=dict)
+
+
+def notes(
+    says: Bools, code: str, details: Callable[[int], Mapping[str, str | int | float]] | None = None
+) -> tuple[Note, ...]:
+    """Give the same note of each device that says it [n]."""
+    return tuple(
+        Note(device=i, code=code, details=details(i) if details else {})
+        for i in np.flatnonzero(says).tolist()
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

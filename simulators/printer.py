@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from foremend.values import Phase
-from simulators import jobs, printer_heat, printer_motion, specs
-from simulators.physics import Note, Outcome
+from simulators import jobs, materials, printer_heat, printer_motion, specs
+from simulators.physics import Outcome, notes
 from simulators.printer_build import Drawn, Effects, Kind, State, Units, Wear
 from simulators.thermal import pid
 from simulators.weather import wander
 
 if TYPE_CHECKING:
-    from simulators.physics import Around
+    from simulators.physics import Around, Note
     from simulators.specs import Family
     from simulators.steps import Bools, Floats
 
@@ -36,11 +36,10 @@ class PrinterPhysics:
         self.family: Family = specs.load("printer")
         self.active: tuple[Phase, ...] = (Phase.HEATING, Phase.RUNNING)
         self._names = tuple(channel.name for channel in self.family.channels)
-        self._weights = np.asarray([m["weight"] for m in self.family.materials.values()])
         self._runout = [m.defect for m in self.family.modes].index("spool")
         self._kind = Kind(
             fx=specs.read_figures(Effects, self.family.effects),
-            stock=jobs.materials(self.family.materials),
+            stock=materials.read(jobs.Materials, self.family.materials),
             usual=specs.read_figures(jobs.Statistics, self.family.habits),
             pid=pid(self.family.control, ("hotend", "bed")),
         )
@@ -49,7 +48,7 @@ class PrinterPhysics:
         """Draw the constants of n units."""
         made = specs.draw_units(Drawn, self.family, rng, n)
         habits = jobs.Habits(
-            mix=jobs.draw_mix(self._weights, rng, n),
+            mix=materials.draw(self.family.materials, rng, n, shape=1.2),
             idle_s=made.idle_hours * 3600.0,
             job_s=made.job_hours * 3600.0,
             flow_scale=made.flow_scale,
@@ -106,8 +105,8 @@ class PrinterPhysics:
         moved, found = _frame(self._kind, units.made, stirred, turn, around, z[7:])
         found["filament_present"] = np.where(around.spent[self._runout], 0.0, 1.0)
         truth = np.stack([found[name] for name in self._names])
-        notes = _notes(turn, self._kind.stock) if (turn.started | turn.ended).any() else ()
-        return moved, Outcome(phase=turn.jobs.phase, truth=truth, notes=notes)
+        told = _notes(turn, self._kind.stock)
+        return moved, Outcome(phase=turn.jobs.phase, truth=truth, notes=told)
 
 
 def _is_warm(state: State) -> Bools:
@@ -191,18 +190,11 @@ def _measured(
     return {name: np.where(turn.started, fresh[name], getattr(state, name)) for name in fresh}
 
 
-def _notes(turn: jobs.Turn, materials: jobs.Materials) -> tuple[Note, ...]:
+def _notes(turn: jobs.Turn, stock: jobs.Materials) -> tuple[Note, ...]:
     job = turn.jobs
-    begun = [
-        Note(
-            device=i,
-            code="job_started",
-            details={
-                "material": str(materials.names[job.material[i]]),
-                "hours": round(float(job.job_s[i]) / 3600.0, 2),
-            },
-        )
-        for i in np.flatnonzero(turn.started).tolist()
-    ]
-    done = [Note(device=i, code="job_ended") for i in np.flatnonzero(turn.ended).tolist()]
-    return (*begun, *done)
+
+    def told(i: int) -> dict[str, str | int | float]:
+        material = str(stock.names[job.material[i]])
+        return {"material": material, "hours": round(float(job.job_s[i]) / 3600.0, 2)}
+
+    return (*notes(turn.started, "job_started", told), *notes(turn.ended, "job_ended"))

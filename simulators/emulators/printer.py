@@ -8,17 +8,21 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from foremend.values import Phase
-from simulators import specs
+from simulators import events, specs
 from simulators.emulators import bench
 from simulators.emulators.bench import Bench
 from simulators.fleets import PrinterFleet
-from simulators.steps import FaultPlan, ScheduledFault, SimEvent
+from simulators.printer import PrinterPhysics
+from simulators.steps import FaultPlan, ScheduledFault
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from simulators.emulators.gcode import Wanted
+    from simulators.steps import SimEvent
 
 NAME: Final = "printer"
 FILAMENT_MM2: Final = 2.405
@@ -73,7 +77,7 @@ class ObedientPrinter:
             seed=setting.seed,
             step_s=setting.step_s,
             plan=_plan(setting),
-            at_once=setting.at_once,
+            physics=PrinterPhysics(at_once=setting.at_once),
         )
         self._names = [channel.name for channel in self._fleet.channels]
         self._setting = setting
@@ -179,17 +183,9 @@ class ObedientPrinter:
 
     def _notice(self, failed: frozenset[str]) -> None:
         """Say of each failed part once that it has."""
-        for component in failed - self._noticed:
-            mode = self._family.modes[self._family.rows(component)[0]]
-            self.events.append(
-                SimEvent(
-                    device_index=0,
-                    ts_ms=self._fleet.now_ms,
-                    code=mode.failure_code,
-                    severity=mode.failure_severity,
-                    component=component,
-                )
-            )
+        fresh, modes = failed - self._noticed, self._family.modes
+        fails = np.array([[mode.defect in fresh] for mode in modes])
+        self.events.extend(events.failures(fails, modes, self._fleet.now_ms))
         self._noticed = failed
 
     def _show(self) -> None:

@@ -89,7 +89,7 @@ async def test_a_shutdown_is_told_with_its_cause_and_no_frozen_value_is_shown(
             await heard.until(lambda i: isinstance(i, Frame) and i.phase == Phase.IDLE)
             server.host.halt("MCU 'mcu' shutdown: ADC out of range\nThis generally occurs\n")
             await heard.code("klippy_shutdown")
-            cause = await heard.code("adc_out_of_range")
+            cause = await heard.code("thermistor_out_of_range")
             assert cause.severity == "critical"
             frame = await heard.until(lambda i: isinstance(i, Frame) and i.phase == Phase.ERROR)
             assert isinstance(frame, Frame)

@@ -156,10 +156,10 @@ def test_nothing_is_younger_than_now(heard: list[tuple[float, int]]) -> None:
     [
         ("Heater extruder not heating at expected rate", "heater_not_heating", "hotend_heater"),
         ("Heater heater_bed not heating at expected rate", "heater_not_heating", "bed_heater"),
-        (HALT, "adc_out_of_range", None),
+        (HALT, "thermistor_out_of_range", None),
         (
             "MCU 'mcu' shutdown: ADC out of range\nSensor 'extruder' temperature 410 not in range",
-            "adc_out_of_range",
+            "thermistor_out_of_range",
             "hotend_thermistor",
         ),
         ("TMC 'stepper_x' reports error: DRV_STATUS: 001 ot=1(OvertempError!)",
@@ -186,7 +186,7 @@ def test_a_shutdown_is_told_once_with_its_cause_and_no_value_outlives_it() -> No
     desk.ready(extruder={"temperature": 210.0})
     halted = {"webhooks": {"state": "shutdown", "state_message": HALT}}
     words = desk.hear("notify_status_update", halted, 501.0)
-    assert codes(words) == ["klippy_shutdown", "adc_out_of_range"]
+    assert codes(words) == ["klippy_shutdown", "thermistor_out_of_range"]
     assert told(words)["extruder.temperature"] is None
     assert told(words)["printer.state"] == "shutdown"
     assert not desk.listener.is_ready
@@ -199,7 +199,7 @@ def test_a_shutdown_that_gives_no_reason_is_asked_for_it() -> None:
     desk.ready()
     assert codes(desk.hear("notify_klippy_shutdown")) == []
     assert desk.listener.need is Need.REASON
-    assert "adc_out_of_range" in codes(desk.listener.halted("shutdown", HALT))
+    assert "thermistor_out_of_range" in codes(desk.listener.halted("shutdown", HALT))
     assert desk.listener.need is Need.NOTHING
 
 

@@ -28,7 +28,7 @@ class Known:
 _TABLE: Final[tuple[tuple[str, str, Severity, str | None], ...]] = (
     (r"thermal runaway", "thermal_runaway", "critical", None),
     (r"Heater \S+ not heating at expected rate", "heater_not_heating", "critical", None),
-    (r"ADC out of range|temperature .* not in range", "adc_out_of_range", "critical", None),
+    (r"ADC out of range|temperature .* not in range", "thermistor_out_of_range", "critical", None),
     (r"reports error: .*\buv_cp=1", "driver_under_voltage", "error", "psu"),
     (r"reports error: .*\b(ot|otpw)=1", "driver_over_temperature", "error", None),
     (r"reports error: .*\breset=1", "driver_reset", "error", None),
@@ -52,8 +52,11 @@ _TABLE: Final[tuple[tuple[str, str, Severity, str | None], ...]] = (
     (r"Move out of range|Must home axis", "move_refused", "warning", None),
 )
 _HEATERS: Final = {
-    "extruder": {"heater_not_heating": "hotend_heater", "adc_out_of_range": "hotend_thermistor"},
-    "heater_bed": {"heater_not_heating": "bed_heater", "adc_out_of_range": "bed_thermistor"},
+    "extruder": {
+        "heater_not_heating": "hotend_heater",
+        "thermistor_out_of_range": "hotend_thermistor",
+    },
+    "heater_bed": {"heater_not_heating": "bed_heater", "thermistor_out_of_range": "bed_thermistor"},
 }
 """Which part a message means that names a heater of Klipper's."""
 
