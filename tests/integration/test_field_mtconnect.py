@@ -13,7 +13,7 @@ from edge_agent.live.words import Told
 from edge_agent.site import Site
 from edge_agent.source import Happening
 from edge_agent.sources.mtconnect.peer import MtConnectPeer
-from edge_agent.sources.mtconnect.words import devices, find
+from edge_agent.sources.mtconnect.words import Refusal, devices, find
 from foremend.errors import Unavailable
 from tests.peers.mtconnect import DEVICES, NOISE, Agent, config, running
 
@@ -71,6 +71,10 @@ def happens(code: str) -> Callable[[Word], bool]:
         ("Rotary/ROTARY_VELOCITY/COMMANDED", "c2"),
         ("Linear[Z]/POSITION", "z1"),
         ("Device/AVAILABILITY", "avail"),
+        ("Rotary/TEMPERATURE", "c5"),
+        ("*/EXECUTION", "exec"),
+        ("*[Z]/POSITION", "z1"),
+        ("Rotary[C]/x:STIFFNESS/x:STATIC", "c6"),
     ],
 )
 def test_a_data_item_is_found_by_id_name_or_place(path: str, item: str) -> None:
@@ -80,6 +84,7 @@ def test_a_data_item_is_found_by_id_name_or_place(path: str, item: str) -> None:
 @pytest.mark.parametrize(
     ("path", "says"),
     [("Rotary/ROTARY_VELOCITY", "names c1, c2"), ("Linear/POSITION", "names x1, z1"),
+     ("*/POSITION", "names x1, z1"), ("c4", "no data item"),
      ("Linear[Y]/POSITION", "no data item"), ("nothing", "no data item")],
 )  # fmt: skip
 def test_a_path_that_could_mean_two_names_neither(path: str, says: str) -> None:
@@ -199,6 +204,16 @@ async def test_a_change_of_execution_is_an_event(listening_to: Listening) -> Non
         (changed,) = (await until(listening, happens("state_changed")))[-1:]
     assert isinstance(changed, Happening)
     assert changed.details == {"state": "ACTIVE", "before": "READY"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    ['<Error errorCode="NO_DEVICE">none is so named</Error>',
+     '<NoDevice errorCode="NO_DEVICE"><ErrorMessage>none is so named</ErrorMessage></NoDevice>'],
+)  # fmt: skip
+def test_a_refusal_is_read_in_the_form_of_any_version(error: str) -> None:
+    document = f"<MTConnectError><Header/><Errors>{error}</Errors></MTConnectError>"
+    assert devices(document.encode()) == Refusal(codes=("NO_DEVICE",), text="none is so named")
 
 
 @pytest.mark.parametrize("noise", NOISE)

@@ -43,7 +43,7 @@ path = "Controller/EXECUTION"
 words = { ACTIVE = "running", READY = "idle" }
 """
 DEVICES: Final = """<?xml version="1.0"?>
-<MTConnectDevices xmlns="urn:mtconnect.org:MTConnectDevices:1.4">
+<MTConnectDevices xmlns="urn:mtconnect.org:MTConnectDevices:1.4" xmlns:x="urn:tests:x">
  <Header creationTime="{now}" sender="test" instanceId="{instance}" version="1.4"/>
  <Devices><Device id="d1" name="Lathe" uuid="000">
   <DataItems><DataItem category="EVENT" id="avail" type="AVAILABILITY"/></DataItems>
@@ -54,6 +54,8 @@ DEVICES: Final = """<?xml version="1.0"?>
      <DataItem category="SAMPLE" id="c2" type="ROTARY_VELOCITY" subType="COMMANDED"/>
      <DataItem category="SAMPLE" id="c3" name="amps" type="AMPERAGE"/>
      <DataItem category="CONDITION" id="c4" type="TEMPERATURE"/>
+     <DataItem category="SAMPLE" id="c5" type="TEMPERATURE"/>
+     <DataItem category="SAMPLE" id="c6" type="x:STIFFNESS" subType="x:STATIC"/>
     </DataItems></Rotary>
     <Linear id="x" name="X"><DataItems>
      <DataItem category="SAMPLE" id="x1" type="POSITION"/></DataItems></Linear>
