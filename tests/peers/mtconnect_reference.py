@@ -16,7 +16,8 @@ import httpx
 from edge_agent.site import Site
 from edge_agent.sources.mtconnect.peer import make
 from stack.embedded.ports import LOOPBACK, free_port
-from tests.peers.mtconnect import DEVICES, config
+from tests.peers.mtconnect import config
+from tests.peers.mtconnect_documents import DEVICES
 from tests.peers.relay import tcp_relay
 from tests.peers.stage import Absent
 

@@ -23,6 +23,8 @@ T = TypeVar("T")
 LOG: Final = logging.getLogger(__name__)
 MOST_DOCUMENT: Final = 8 * 1024**2
 """Bytes of a document."""
+MOST_MISSED: Final = 20
+"""Documents that are asked for to make up for what was not heard."""
 LATE_MS: Final = 5_000
 """A long answer that has fallen back so far is left, and what is now is asked for."""
 _HEADERS: Final = {"Accept": "text/xml, application/xml", "Accept-Encoding": "identity"}
@@ -42,6 +44,21 @@ class Agent:
     async def current(self) -> words.Streams:
         """Give all that is now."""
         return _granted(words.streams(await self._get("current")))
+
+    async def between(
+        self, told: words.Streams | None, now: words.Streams
+    ) -> AsyncGenerator[words.Streams]:
+        """Give what was observed from one document to another, as far as the agent still has it."""
+        for _ in range(MOST_MISSED):
+            if told is None or told.instance != now.instance:
+                return
+            if told.next_sequence >= now.next_sequence:
+                return
+            answer = words.streams(await self._get("sample", self._from(told)))
+            if isinstance(answer, words.Refusal):
+                return
+            told = answer
+            yield told
 
     async def after(self, now: words.Streams) -> AsyncGenerator[words.Streams]:
         """Give what is observed after a document, for as long as the sequence goes on.
