@@ -110,9 +110,10 @@ class Agent:
         oldest = self.kept[0][0] if self.kept else self.following
         return oldest <= first <= self.following and count <= self.keeps
 
-    def _sample(self, first: int, count: int) -> bytes:
+    def _sample(self, first: int, count: int, code: str = "OUT_OF_RANGE") -> bytes:
+        """Tell what was observed, or refuse; in a long answer as the reference agent does."""
         if not self._has(first, count):
-            return self._filled(ERROR, code="OUT_OF_RANGE")
+            return self._filled(ERROR, code=code)
         found = [(n, e) for n, _, e in self.kept if n >= first][:count]
         return self._streams([e for _, e in found], found[-1][0] + 1 if found else first)
 
@@ -178,7 +179,7 @@ class Agent:
         await writer.drain()
 
     def _part(self, first: int, count: int) -> bytes:
-        body = self.noise.pop(0) if self.noise else self._sample(first, count)
+        body = self.noise.pop(0) if self.noise else self._sample(first, count, "INTERNAL_ERROR")
         head = self.part.format(mark=MARK, size=len(body), line=self.line)
         part = head.encode() + body + self.line.encode()
         return f"{len(part):x}\r\n".encode() + part + b"\r\n"

@@ -28,8 +28,6 @@ Level = Literal["normal", "warning", "fault", "unavailable"]
 UNAVAILABLE: Final = "UNAVAILABLE"
 UNTOLD: Final = 2**31
 """Of a buffer's size: no bound is known."""
-OUT_OF_RANGE: Final = "OUT_OF_RANGE"
-"""Error code: the sequence number that was asked for is no longer, or not yet, in the buffer."""
 _LEVELS: Final[dict[str, Level]] = {
     "Normal": "normal", "Warning": "warning", "Fault": "fault", "Unavailable": "unavailable",
 }  # fmt: skip
