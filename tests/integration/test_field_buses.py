@@ -125,7 +125,7 @@ def configuration(name: str, stage: Stage, broker: BrokerAddress) -> str:
     """Give an agent's file with the stage's own source."""
     told = msgspec.to_builtins(stage.source._config)
     settings = {key: value for key, value in told.items() if value not in (None, [])}
-    kind = type(stage.source._peer).__module__.split(".")[-2]
+    _, _, kind, _ = type(stage.source._peer).__module__.split(".")
     lines = [f"{key} = {in_toml(value)}" for key, value in settings.items()]
     head = AGENT.format(tenant=TENANT, device=name, **broker._asdict())
     return "\n".join([head, "[source]", f'kind = "{kind}"', *lines])

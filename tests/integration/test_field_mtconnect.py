@@ -13,9 +13,10 @@ from edge_agent.live.words import Told
 from edge_agent.site import Site
 from edge_agent.source import Happening
 from edge_agent.sources.mtconnect.peer import MtConnectPeer
-from edge_agent.sources.mtconnect.words import devices, find
+from edge_agent.sources.mtconnect.words import Refusal, devices, find
 from foremend.errors import Unavailable
-from tests.peers.mtconnect import DEVICES, NOISE, Agent, config, running
+from tests.peers.mtconnect import Agent, config, running
+from tests.peers.mtconnect_documents import DEVICES, NOISE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -71,6 +72,10 @@ def happens(code: str) -> Callable[[Word], bool]:
         ("Rotary/ROTARY_VELOCITY/COMMANDED", "c2"),
         ("Linear[Z]/POSITION", "z1"),
         ("Device/AVAILABILITY", "avail"),
+        ("Rotary/TEMPERATURE", "c5"),
+        ("*/EXECUTION", "exec"),
+        ("*[Z]/POSITION", "z1"),
+        ("Rotary[C]/x:STIFFNESS/x:STATIC", "c6"),
     ],
 )
 def test_a_data_item_is_found_by_id_name_or_place(path: str, item: str) -> None:
@@ -80,6 +85,7 @@ def test_a_data_item_is_found_by_id_name_or_place(path: str, item: str) -> None:
 @pytest.mark.parametrize(
     ("path", "says"),
     [("Rotary/ROTARY_VELOCITY", "names c1, c2"), ("Linear/POSITION", "names x1, z1"),
+     ("*/POSITION", "names x1, z1"), ("c4", "no data item"),
      ("Linear[Y]/POSITION", "no data item"), ("nothing", "no data item")],
 )  # fmt: skip
 def test_a_path_that_could_mean_two_names_neither(path: str, says: str) -> None:
@@ -131,7 +137,10 @@ async def test_an_agent_that_restarted_is_asked_anew_and_what_it_lacks_is_unknow
         for speed in speeds:
             agent.observe("c1", speed)
         heard = await until(listening, tells(SPEED, "2"))
+        heard += await until(listening, lambda word: word == Told())
     assert any(tells("amps", None)(word) for word in heard)
+    anew = [target.endswith("/current") for target in agent.asked].index(True, 2)
+    assert f"from={agent.following}&" in agent.asked[anew + 1]
     assert sum(target.endswith("/probe") for target in agent.asked) == 2
 
 
@@ -190,6 +199,35 @@ async def test_a_condition_that_ended_while_nobody_listened_is_told_and_none_is_
     assert ended.severity == "info"
 
 
+async def test_what_happened_while_nobody_listened_is_told_once_and_dated_as_it_was(
+    tmp_path: Path,
+) -> None:
+    agent = Agent()
+    agent.observe("exec", "READY")
+    site = Site(device="lathe", folder=tmp_path)
+    async with asyncio.timeout(10), running(agent) as port:
+        peer = MtConnectPeer(config(tmp_path, port), site)
+        async with aclosing(peer.listen()) as listening:
+            await until(listening, lambda word: word == Told())
+            agent.condition("Fault", "cold", nativeCode="T0")
+            agent.condition("Normal")
+            await until(listening, happens("T0_cleared"))
+        agent.condition("Fault", "hot", nativeCode="T1")
+        agent.observe("exec", "ACTIVE")
+        agent.condition("Normal")
+        agent.observe("exec", "READY")
+        agent.clock_s = 60
+        async with aclosing(peer.listen()) as listening:
+            heard = await until(listening, tells(JOB, "READY"))
+        async with aclosing(peer.listen()) as listening:
+            again = await until(listening, tells(JOB, "READY"))
+    told = [word for word in heard if isinstance(word, Happening)]
+    assert [word.code for word in told] == ["state_changed"] * 2 + ["T1", "T1_cleared"]
+    assert all(59_000 < site.now_ms() - word.ts_ms < 70_000 for word in told)
+    assert not any(isinstance(word, Happening) for word in again)
+    assert not any(tells(JOB, "ACTIVE")(word) for word in heard)
+
+
 async def test_a_change_of_execution_is_an_event(listening_to: Listening) -> None:
     agent = Agent()
     agent.observe("exec", "READY")
@@ -199,6 +237,16 @@ async def test_a_change_of_execution_is_an_event(listening_to: Listening) -> Non
         (changed,) = (await until(listening, happens("state_changed")))[-1:]
     assert isinstance(changed, Happening)
     assert changed.details == {"state": "ACTIVE", "before": "READY"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    ['<Error errorCode="NO_DEVICE">none is so named</Error>',
+     '<NoDevice errorCode="NO_DEVICE"><ErrorMessage>none is so named</ErrorMessage></NoDevice>'],
+)  # fmt: skip
+def test_a_refusal_is_read_in_the_form_of_any_version(error: str) -> None:
+    document = f"<MTConnectError><Header/><Errors>{error}</Errors></MTConnectError>"
+    assert devices(document.encode()) == Refusal(codes=("NO_DEVICE",), text="none is so named")
 
 
 @pytest.mark.parametrize("noise", NOISE)

@@ -14,7 +14,8 @@ from edge_agent.sources.mtconnect.agent import MOST_DOCUMENT
 from edge_agent.sources.mtconnect.config import MtConnectConfig
 from edge_agent.sources.mtconnect.peer import MtConnectPeer
 from foremend.errors import Unavailable
-from tests.peers.mtconnect import KINDS, NOISE, PART, Agent, config, running
+from tests.peers.mtconnect import Agent, config, running
+from tests.peers.mtconnect_documents import KINDS, NOISE, PART
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

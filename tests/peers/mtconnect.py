@@ -6,13 +6,25 @@ import asyncio
 import math
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 from xml.sax.saxutils import quoteattr
 
 from edge_agent.site import Site
 from edge_agent.sources.mtconnect.config import MtConnectConfig
 from edge_agent.sources.mtconnect.peer import make
+from tests.peers.mtconnect_documents import (
+    DEVICES,
+    ERROR,
+    HEAD,
+    KINDS,
+    MAPPING,
+    MARK,
+    NOISE,
+    PART,
+    STREAMS,
+    TAGS,
+)
 from tests.peers.relay import tcp_relay
 
 if TYPE_CHECKING:
@@ -20,92 +32,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.peers.relay import TcpRelay
-
-MAPPING: Final = """
-family = "rotating_machine"
-model = "Lathe"
-source = "made up for tests"
-delta = true
-[[channels]]
-name = "speed"
-path = "Rotary[C]/ROTARY_VELOCITY/ACTUAL"
-unit = "/min"
-[[channels]]
-name = "motor_current"
-path = "amps"
-unit = "A"
-[[channels]]
-name = "nowhere"
-path = "Linear/POSITION"
-unit = "mm"
-[job]
-path = "Controller/EXECUTION"
-words = { ACTIVE = "running", READY = "idle" }
-"""
-DEVICES: Final = """<?xml version="1.0"?>
-<MTConnectDevices xmlns="urn:mtconnect.org:MTConnectDevices:1.4">
- <Header creationTime="{now}" sender="test" instanceId="{instance}" version="1.4"/>
- <Devices><Device id="d1" name="Lathe" uuid="000">
-  <Description manufacturer="Acme" model="L7" serialNumber="4711"/>
-  <DataItems><DataItem category="EVENT" id="avail" type="AVAILABILITY"/></DataItems>
-  <Components>
-   <Axes id="ax"><Components>
-    <Rotary id="c" name="C"><DataItems>
-     <DataItem category="SAMPLE" id="c1" name="Sspeed" type="ROTARY_VELOCITY" subType="ACTUAL"
-      units="REVOLUTION/MINUTE"/>
-     <DataItem category="SAMPLE" id="c2" type="ROTARY_VELOCITY" subType="COMMANDED"/>
-     <DataItem category="SAMPLE" id="c3" name="amps" type="AMPERAGE"/>
-     <DataItem category="CONDITION" id="c4" type="TEMPERATURE"/>
-    </DataItems></Rotary>
-    <Linear id="x" name="X"><DataItems>
-     <DataItem category="SAMPLE" id="x1" type="POSITION"/></DataItems></Linear>
-    <Linear id="z" name="Z"><DataItems>
-     <DataItem category="SAMPLE" id="z1" type="POSITION"/></DataItems></Linear>
-   </Components></Axes>
-   <Controller id="cn"><DataItems>
-    <DataItem category="EVENT" id="exec" type="EXECUTION"/></DataItems></Controller>
-  </Components>
- </Device></Devices>
-</MTConnectDevices>"""
-STREAMS: Final = """<?xml version="1.0"?>
-<MTConnectStreams xmlns="urn:mtconnect.org:MTConnectStreams:1.4">
- <Header creationTime="{now}" instanceId="{instance}" version="1.4" firstSequence="{first}"
-  nextSequence="{following}" lastSequence="{last}" bufferSize="{size}"/>
- <Streams><DeviceStream name="Lathe" uuid="000">
-  <ComponentStream component="Rotary" name="C" componentId="c">
-   <Samples>{Samples}</Samples><Events>{Events}</Events><Condition>{Condition}</Condition>
-  </ComponentStream></DeviceStream></Streams>
-</MTConnectStreams>"""
-ERROR: Final = """<?xml version="1.0"?>
-<MTConnectError xmlns="urn:mtconnect.org:MTConnectError:1.4">
- <Header creationTime="{now}" instanceId="{instance}" version="1.4"/>
- <Errors><Error errorCode="{code}">sequence numbers</Error></Errors></MTConnectError>"""
-TAGS: Final = {
-    "c1": ("Samples", "RotaryVelocity"),
-    "c3": ("Samples", "Amperage"),
-    "x1": ("Samples", "Position"),
-    "z1": ("Samples", "Position"),
-    "exec": ("Events", "Execution"),
-    "avail": ("Events", "Availability"),
-}
-NOISE: Final = (
-    b"<MTConnectStreams><Header",
-    b'{"MTConnectStreams": 1}',
-    b"<html>busy</html>",
-    b'<!DOCTYPE x [<!ENTITY a "1">]><MTConnectStreams/>',
-)
-
-
-HEAD: Final = """HTTP/1.1 200 OK\r
-Content-Type: {kind}\r
-Transfer-Encoding: chunked\r
-Connection: close\r
-\r
-"""
-PART: Final = "--{mark}{line}Content-type: text/xml{line}Content-length: {size}{line}{line}"
-MARK: Final = "a1b2c3"
-KINDS: Final = (f"multipart/x-mixed-replace;boundary={MARK}", f'multipart/mixed; boundary="{MARK}"')
-"""Of a long answer, as the standard says it, and as newer agents do."""
 
 
 class Agent:
@@ -184,9 +110,10 @@ class Agent:
         oldest = self.kept[0][0] if self.kept else self.following
         return oldest <= first <= self.following and count <= self.keeps
 
-    def _sample(self, first: int, count: int) -> bytes:
+    def _sample(self, first: int, count: int, code: str = "OUT_OF_RANGE") -> bytes:
+        """Tell what was observed, or refuse; in a long answer as the reference agent does."""
         if not self._has(first, count):
-            return self._filled(ERROR, code="OUT_OF_RANGE")
+            return self._filled(ERROR, code=code)
         found = [(n, e) for n, _, e in self.kept if n >= first][:count]
         return self._streams([e for _, e in found], found[-1][0] + 1 if found else first)
 
@@ -252,7 +179,7 @@ class Agent:
         await writer.drain()
 
     def _part(self, first: int, count: int) -> bytes:
-        body = self.noise.pop(0) if self.noise else self._sample(first, count)
+        body = self.noise.pop(0) if self.noise else self._sample(first, count, "INTERNAL_ERROR")
         head = self.part.format(mark=MARK, size=len(body), line=self.line)
         part = head.encode() + body + self.line.encode()
         return f"{len(part):x}\r\n".encode() + part + b"\r\n"

@@ -16,7 +16,8 @@ import httpx
 from edge_agent.site import Site
 from edge_agent.sources.mtconnect.peer import make
 from stack.embedded.ports import LOOPBACK, free_port
-from tests.peers.mtconnect import DEVICES, config
+from tests.peers.mtconnect import config
+from tests.peers.mtconnect_documents import DEVICES
 from tests.peers.relay import tcp_relay
 from tests.peers.stage import Absent
 
@@ -32,7 +33,7 @@ CONFIGURATION: Final = """
 Devices = devices.xml
 ServerIp = {host}
 Port = {port}
-BufferSize = 10
+BufferSize = {size}
 Adapters {{
   lathe {{
     Device = Lathe
@@ -92,8 +93,10 @@ async def adapting() -> AsyncIterator[tuple[Adapter, int]]:
 
 
 @asynccontextmanager
-async def running(folder: Path, adapter: int) -> AsyncIterator[int]:
+async def running(folder: Path, adapter: int, *, keeps: int = 1024) -> AsyncIterator[int]:
     """Run the agent, with its files in this folder; gives its port.
+
+    It keeps so many observations, a power of two.
 
     Raises:
         Absent: no program is named.
@@ -102,7 +105,8 @@ async def running(folder: Path, adapter: int) -> AsyncIterator[int]:
     if not program:
         raise Absent(f"{NAMED_BY} names no program of the reference agent")
     port = free_port()
-    told = CONFIGURATION.format(host=LOOPBACK, port=port, adapter=adapter)
+    size = keeps.bit_length() - 1
+    told = CONFIGURATION.format(host=LOOPBACK, port=port, adapter=adapter, size=size)
     (folder / "agent.cfg").write_text(told)
     (folder / "devices.xml").write_text(DEVICES.format(now="2026-01-01T00:00:00Z", instance=1))
     agent = await asyncio.create_subprocess_exec(

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 LOG: Final = logging.getLogger(__name__)
-MOST_DOCUMENT: Final = 8 * 1024**2
+MOST_DOCUMENT: Final = 4 * 1024**2
 """Bytes of a document."""
+MOST_MISSED: Final = 20
+"""Documents that are asked for to make up for what was not heard."""
 LATE_MS: Final = 5_000
 """A long answer that has fallen back so far is left, and what is now is asked for."""
 _HEADERS: Final = {"Accept": "text/xml, application/xml", "Accept-Encoding": "identity"}
@@ -59,13 +61,30 @@ class Agent:
         """Give all that is now."""
         return _granted(words.streams(await self._get("current")))
 
+    async def between(
+        self, told: words.Streams | None, now: words.Streams
+    ) -> AsyncGenerator[words.Streams]:
+        """Give what was observed from one document to another, as far as the agent still has it."""
+        for _ in range(MOST_MISSED):
+            if told is None or told.instance != now.instance:
+                return
+            if told.next_sequence >= now.next_sequence:
+                return
+            answer = words.streams(await self._get("sample", self._from(told)))
+            if isinstance(answer, words.Refusal):
+                return
+            told = answer
+            yield told
+
     async def after(self, now: words.Streams) -> AsyncGenerator[words.Streams]:
         """Give what is observed after a document, for as long as the sequence goes on.
 
-        An agent that tells nothing in a long answer is polled.
+        It does not where the agent has restarted, or no longer has what comes next; how it says the
+        latter differs: `OUT_OF_RANGE` to a request, `INTERNAL_ERROR` in a long answer. An agent
+        that tells nothing in a long answer is polled.
 
         Raises:
-            Unavailable: it refuses, or fails.
+            Unavailable: it fails.
             MalformedMessage: what it tells is no document.
         """
         told, late = now, Lateness()
@@ -77,10 +96,10 @@ class Agent:
             async with aclosing(asking(told)) as answers:
                 async for answer in answers:
                     heard = True
-                    if not _goes_on(answer, now):
+                    if isinstance(answer, words.Refusal) or answer.instance != now.instance:
                         LOG.info("the sequence does not go on", extra={"from": told.next_sequence})
                         return
-                    told = _granted(answer)
+                    told = answer
                     if late.of(told.made_ms, self._site.steady_ms()) > LATE_MS:
                         LOG.info("what the agent tells comes late, and is asked for anew")
                         return
@@ -147,13 +166,6 @@ def client(config: MtConnectConfig) -> httpx.AsyncClient:
         verify=config.url.startswith("https"),
         trust_env=False,
     )
-
-
-def _goes_on(answer: words.Streams | words.Refusal, now: words.Streams) -> bool:
-    """Whether an answer is of the sequence of `now`, and of a part of it that is still kept."""
-    if isinstance(answer, words.Refusal):
-        return words.OUT_OF_RANGE not in answer.codes
-    return answer.instance == now.instance
 
 
 def _granted(told: T | words.Refusal) -> T:

@@ -45,6 +45,8 @@ class MtConnectPeer:
         self._paths = tuple(dict.fromkeys([c.path for c in mapping.channels] + job))
         self._conditions = Conditions()
         self._state: str | None = None
+        self._heard: words.Streams | None = None
+        """The last document; what comes after it was not heard."""
 
     async def listen(self) -> AsyncGenerator[Word]:
         """Follow the agent; one that has restarted, or forgot what comes next, is asked anew."""
@@ -77,6 +79,11 @@ class MtConnectPeer:
         """Tell all that is, and then what is observed, for as long as the sequence goes on."""
         ids = self._find(await agent.probe())
         now = await agent.current()
+        async with aclosing(agent.between(self._heard, now)) as documents:
+            async for told in documents:
+                for happening in self._missed(told, ids):
+                    yield happening
+        self._heard = now
         observed = {each.id for each in now.observations}
         known = {path for item, paths in ids.items() if item in observed for path in paths}
         yield Told(values={path: None for path in self._paths if path not in known})
@@ -86,6 +93,7 @@ class MtConnectPeer:
             yield happening
         async with aclosing(agent.after(now)) as documents:
             async for told in documents:
+                self._heard = told
                 yield Told()
                 for word in self._tell(told.observations, ids, ages):
                     yield word
@@ -112,6 +120,14 @@ class MtConnectPeer:
                 yield Told(values={path: each.value}, age_ms=age_ms)
                 if path == self._job and each.value is not None:
                     yield from self._changed(each.value, self._site.now_ms() - age_ms)
+
+    def _missed(self, told: words.Streams, ids: dict[str, list[str]]) -> Iterator[Happening]:
+        """Tell what happened while nobody listened; the values of then are no longer."""
+        now_ms = self._site.now_ms()
+        for each in told.observations:
+            if self._job in ids.get(each.id, ()) and each.value is not None:
+                yield from self._changed(each.value, now_ms - max(each.age_ms, 0))
+        yield from self._conditions.change(told.conditions, now_ms)
 
     def _changed(self, state: str, ts_ms: int) -> Iterator[Happening]:
         before, self._state = self._state, state[:256]

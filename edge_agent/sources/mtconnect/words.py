@@ -28,19 +28,17 @@ Level = Literal["normal", "warning", "fault", "unavailable"]
 UNAVAILABLE: Final = "UNAVAILABLE"
 UNTOLD: Final = 2**31
 """Of a buffer's size: no bound is known."""
-OUT_OF_RANGE: Final = "OUT_OF_RANGE"
-"""Error code: the sequence number that was asked for is no longer, or not yet, in the buffer."""
 _LEVELS: Final[dict[str, Level]] = {
     "Normal": "normal", "Warning": "warning", "Fault": "fault", "Unavailable": "unavailable",
 }  # fmt: skip
 _PLACE: Final = re.compile(
-    r"(?P<component>\w+)(?:\[(?P<name>[^\]]+)\])?/(?P<type>\w+)(?:/(?P<sub>\w+))?"
+    r"(?P<component>\w+|\*)(?:\[(?P<name>[^\]]+)\])?/(?P<type>[\w:]+)(?:/(?P<sub>[\w:]+))?"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """A data item of the agent's device model."""
+    """A data item of the agent's device model that has values: a sample's or an event's."""
 
     id: str
     name: str | None
@@ -128,6 +126,9 @@ def items_of(element: Element, component: str, name: str | None) -> Iterator[Ite
     for child in element:
         tag = tag_of(child)
         if tag == "DataItem" and "id" in child.attrib:
+            # A condition has none, but often the component, type and sub-type of one that has.
+            if child.get("category") == "CONDITION":
+                continue
             yield Item(
                 id=child.attrib["id"],
                 name=child.get("name"),
@@ -148,7 +149,7 @@ def find(path: str, items: Iterable[Item]) -> str:
     """Find the id of the data item that a path names.
 
     A path is an id, a name, or COMPONENT[NAME]/TYPE/SUBTYPE, of which [NAME] and /SUBTYPE may be
-    missing where nothing else could be meant.
+    missing where nothing else could be meant; a component of * may be any.
 
     Raises:
         LookupError: none fits, or several do; says which.
@@ -165,7 +166,7 @@ def find(path: str, items: Iterable[Item]) -> str:
 
 def _is_at(item: Item, place: re.Match[str]) -> bool:
     return (
-        item.component == place["component"]
+        place["component"] in {"*", item.component}
         and place["name"] in {None, item.component_name}
         and item.type == place["type"]
         and place["sub"] in {None, item.sub_type}
@@ -233,11 +234,17 @@ def root_of(document: bytes, kind: str) -> Element | Refusal:
         raise MalformedMessage("not_xml", f"the agent's answer is no XML: {error}") from error
     if tag_of(root) == "MTConnectError":
         errors = [e for e in root.iter() if "errorCode" in e.attrib]
-        text = "; ".join((e.text or "").strip() for e in errors)
+        text = "; ".join(_complaint(e) for e in errors)
         return Refusal(codes=tuple(e.attrib["errorCode"] for e in errors), text=text)
     if tag_of(root) != kind:
         raise MalformedMessage("not_mtconnect", f"the agent's answer is no {kind}")
     return root
+
+
+def _complaint(error: Element) -> str:
+    """Give an error's text, which since version 2.6 stands in a message of its own."""
+    inner = (child for child in error if tag_of(child) == "ErrorMessage")
+    return (next(inner, error).text or "").strip()
 
 
 def header_of(root: Element) -> Mapping[str, str]:
