@@ -44,7 +44,8 @@ RETURNING last
 SELECT w.*, d.name AS device
 FROM work_order w JOIN device d ON d.id = w.device_id
 WHERE w.timeline = %(timeline)s AND w.device_id = %(device_id)s AND w.component = %(component)s
-  AND w.failure_mode = %(failure_mode)s AND w.state NOT IN ('closed', 'merged', 'cancelled')
+  AND w.state NOT IN ('closed', 'merged', 'cancelled')
+ORDER BY w.id
 FOR UPDATE OF w
 
 -- name: get
