@@ -75,8 +75,12 @@ def respond(standing: Order | None, replaced_at: datetime | None, at: datetime) 
 
 
 def lapsed(order: Order, at: datetime) -> bool:
-    """Tell whether an offer that nobody took up is older than what it foresaw."""
-    if order.state not in orders.TABLE[orders.Action.LAPSE][0] or not order.outlook.horizon_h:
+    """Tell whether an offer that nobody took up is older than what it foresaw.
+
+    One that was reopened was taken up, and what was foreseen has not been put right.
+    """
+    early = order.state in orders.TABLE[orders.Action.LAPSE][0] and not order.reopened
+    if not early or not order.outlook.horizon_h:
         return False
     return at > order.opened_at + timedelta(hours=order.outlook.horizon_h)
 
@@ -99,27 +103,36 @@ def joins(standing: Sequence[Order], subject: Subject) -> Order | None:
 
 
 def open_reactive(desk: Desk, *, subject: Subject, actor: str, note: str = "") -> Order:
-    """Open an order for a fault that somebody reports, or note it on one that is open.
+    """Open an order for a fault that somebody reports, or have the report join one that is open.
 
-    Gives the order that the report belongs to, be it of another failure mode of the component.
+    Gives the order that the report belongs to, be it of another failure mode of the component. An
+    order that is being verified is reopened: the repair has not held.
     """
     device = desk.facts.device(subject.device_id)
     joined = joins(desk.orders.standing(device.tenant, subject), subject)
     params: dict[str, Any] = {"note": note} if note else {}
     if joined is not None:
-        _note(
-            desk,
-            joined,
-            action=REPORT,
-            reason=orders.Reason.FAULT_REPORTED.value,
-            actor=actor,
-            at=device.now,
-            params={"failure_mode": subject.failure_mode} | params,
-        )
-        return joined
+        said = {"failure_mode": subject.failure_mode} | params
+        return _join(desk, joined, actor=actor, at=device.now, said=said)
     new = draft(desk, device, subject, Outlook(), device.now)
     opened = write(desk, new, actor=actor, params=params)
     return opened or _found(desk, device, subject)
+
+
+def _join(desk: Desk, order: Order, *, actor: str, at: datetime, said: dict[str, Any]) -> Order:
+    reason = orders.Reason.FAULT_REPORTED
+    if order.state is State.VERIFYING:
+        reopen = Step(
+            action=orders.Action.REOPEN,
+            actor=actor,
+            at=at,
+            reason=reason,
+            verdict=Verified.NOT_RECOVERED,
+            params=said,
+        )
+        return take_step(desk, order, reopen)
+    _note(desk, order, action=REPORT, reason=reason.value, actor=actor, at=at, params=said)
+    return order
 
 
 def _of(standing: Sequence[Order], subject: Subject) -> Order | None:

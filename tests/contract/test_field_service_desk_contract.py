@@ -414,8 +414,8 @@ def test_a_fault_joins_the_order_of_its_own_mode_before_an_older_one(stage: Stag
     loud = reported(stage, "bearing_worn")
 
     assert loud.number == worn.number + 1
-    assert reported(stage, "bearing_worn").number == loud.number
     assert reported(stage, "fan_wear").number == worn.number
+    assert reported(stage, "bearing_worn").number == loud.number
 
 
 def test_a_fault_in_another_part_is_another_order(stage: Stage) -> None:
@@ -432,6 +432,32 @@ def test_an_offer_that_a_report_has_joined_does_not_lapse(stage: Stage) -> None:
     assert order is not None
     stage.later(2)
     reported(stage, "bearing_worn")
+    stage.resolve()
+    stage.later(400)
+
+    after = looked_at(stage)
+
+    assert after is None or after.state is State.OFFERED
+
+
+def test_a_fault_that_is_reported_again_after_its_repair_reopens_the_order(stage: Stage) -> None:
+    order = repaired(stage)
+    stage.later(6)
+
+    again = reported(stage, "fan_wear", note="it stands still")
+
+    assert (again.id, again.state, again.reopened) == (order.id, State.OFFERED, 1)
+    with stage.desk() as desk:
+        last = desk.orders.ledger(again)[-1]
+    assert (last.actor, last.action, last.reason) == ("bob", "reopen", "fault_reported")
+    assert last.params["note"] == "it stands still"
+    assert stage.told()[-1] == f"wo-1-v{again.version}"
+
+
+def test_an_order_whose_repair_did_not_hold_does_not_lapse(stage: Stage) -> None:
+    repaired(stage)
+    stage.later(6)
+    reported(stage, "fan_wear")
     stage.resolve()
     stage.later(400)
 
