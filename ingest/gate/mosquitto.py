@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from foremend.errors import Unavailable
 from foremend.log import get_logger
 from foremend.wire import Address
-from ingest.gate import store
+from ingest.gate import metrics, store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -62,10 +62,13 @@ class MosquittoGate:
         """Let these devices come in, and no others."""
         changed = [_put(self._folder / name, text) for name, text in files(entries).items()]
         self._untold |= any(changed)
+        metrics.DEVICES.set(len(entries))
         if self._untold and self._answers():
             _tell(self._folder / PID)
             self._untold = False
+            metrics.TOLD.inc()
             _log.info("told who may come in", devices=len(entries))
+        metrics.UNTOLD.set(self._untold)
 
     def _answers(self) -> bool:
         try:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from prometheus_client import REGISTRY
 
 from foremend.device_secrets import mosquitto_hash
 from foremend.errors import Unavailable
@@ -128,6 +129,23 @@ def test_a_broker_that_does_not_answer_is_signalled_once_it_does(deaf) -> None:
     assert not select.select([deaf._process.stdout], [], [], 0)[0]
     gate.admit([NEW])
     assert deaf.reads() == NEW.login
+
+
+def test_what_mosquitto_is_told_is_counted_and_what_it_has_yet_to_be_told(deaf) -> None:
+    def answer() -> None:
+        if away:
+            raise Unavailable
+
+    def counted(name: str) -> float:
+        return REGISTRY.get_sample_value(f"foremend_gate_mosquitto_{name}") or 0.0
+
+    gate, told, away = MosquittoGate(deaf.folder, answer), counted("signals_total"), True
+
+    gate.admit([OLD, NEW])
+    assert (counted("devices"), counted("untold"), counted("signals_total")) == (2, 1, told)
+    away = False
+    gate.admit([OLD, NEW])
+    assert (counted("devices"), counted("untold"), counted("signals_total")) == (2, 0, told + 1)
 
 
 def test_what_a_gate_wrote_and_did_not_live_to_tell_the_next_one_tells(deaf) -> None:
