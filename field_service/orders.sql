@@ -136,8 +136,13 @@ JOIN timeline t ON t.name = w.timeline
 LEFT JOIN component_hazard hazard USING (device_id, component, failure_mode)
 CROSS JOIN LATERAL (
     -- Stopped is what a machine says that failed as well as one that is out of use: it is down where
-    -- it has not been at work since its last error. What turns takes minutes to stand still.
+    -- it has not been at work since its last error, and no other order sees to that. What turns takes
+    -- minutes to stand still.
     SELECT max(e.ts) IS NOT NULL
+           AND NOT EXISTS (SELECT FROM work_order o
+                           WHERE o.timeline = w.timeline AND o.device_id = w.device_id AND o.id <> w.id
+                             AND o.state NOT IN ('closed', 'merged', 'cancelled')
+                             AND o.state <> 'verifying')
            AND NOT EXISTS (SELECT FROM frame f
                            WHERE f.device_id = w.device_id AND f.ts > max(e.ts) + interval '5 minutes'
                              AND f.phase NOT IN (0, 6, 7)) AS is_so

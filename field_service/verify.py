@@ -52,7 +52,8 @@ class Signals:
     running_h: float = 0.0
     """Hours seen running since the fit."""
     in_error: bool = False
-    """The newest frame says error, or stopped where nothing was done since the last error.
+    """The newest frame says error; or stopped, nothing was done since the last error, and no other
+    order sees to that.
 
     A failed machine stands stopped, as one that is out of use does; the error tells them apart.
     """

@@ -334,6 +334,20 @@ def test_a_machine_that_never_ran_after_the_repair_of_its_failure_is_reopened(
     assert state(world) == "offered"
 
 
+def test_a_machine_that_another_order_sees_to_says_nothing_of_this_repair(world: World) -> None:
+    stops_with_an_error(world, 0.5)
+    repaired(world, as_found="failed")
+    subject = Subject(
+        timeline="sim:t", device_id=world.device, component="psu", failure_mode="supply_sag"
+    )
+    with world.transaction("demo"):
+        application.open_reactive(postgres_desk(world.connection), subject=subject, actor="ann")
+    world.frames(3, 27.1, phase=STOPPED)
+    watch_all(world.connection, 6.0)
+    assert [order["state"] for order in world.orders()] == ["closed", "offered"]
+    assert world.query("SELECT verified FROM finding") == [{"verified": "no_telemetry"}]
+
+
 def test_a_machine_that_was_tried_and_then_left_off_is_closed_without_a_verdict(
     world: World,
 ) -> None:
