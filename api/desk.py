@@ -90,7 +90,7 @@ def open_reactive(
     actor: str,
     note: str,
 ) -> int:
-    """Open an order by hand, or find the one that is open; gives its number."""
+    """Open an order by hand, or join one that is open on the component; gives its number."""
     subject = Subject(
         timeline=timeline, device_id=device_id, component=component, failure_mode=failure_mode
     )

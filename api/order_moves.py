@@ -70,7 +70,7 @@ def open_order(
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> WorkOrderDetail:
-    """Open an order by hand, on the device's component."""
+    """Open an order by hand; where one is open on the component, the report joins its ledger."""
     with server.work(user) as connection:
         scope = scopes.resolve(connection, user, wanted)
         answer = once(
@@ -163,7 +163,7 @@ def move(
 
 
 def open_by_hand(connection: DictConnection, user: User, scope: Scope, body: NewOrder) -> Answer:
-    """Have field service open a reactive order; one that is open already is given as it is.
+    """Have field service open a reactive order; a component's open order is joined instead.
 
     Raises:
         NotFound: no such device or component.

@@ -86,12 +86,15 @@ class MemoryOrders:
 
     world: MemoryWorld
 
-    def standing(self, tenant: str, subject: Subject) -> Order | None:
-        """Give the open order of a subject."""
-        for order in self.world.orders.values():
-            if (order.tenant, order.subject) == (tenant, subject) and order.state not in OVER:
-                return order
-        return None
+    def standing(self, tenant: str, subject: Subject) -> Sequence[Order]:
+        """Give the open orders of a subject's component, the oldest first."""
+        return [
+            order
+            for order in self.world.orders.values()
+            if replace(order.subject, failure_mode=subject.failure_mode) == subject
+            and order.tenant == tenant
+            and order.state not in OVER
+        ]
 
     def get(self, tenant: str, number: int) -> Order:
         """Give an order."""
@@ -102,7 +105,8 @@ class MemoryOrders:
 
     def insert(self, draft: Order) -> Order | None:
         """Write a new order under the tenant's next number; None where one is open already."""
-        if self.standing(draft.tenant, draft.subject) is not None:
+        standing = self.standing(draft.tenant, draft.subject)
+        if any(order.subject == draft.subject for order in standing):
             return None
         numbers = [o.number for o in self.world.orders.values() if o.tenant == draft.tenant]
         number = max(numbers, default=0) + 1

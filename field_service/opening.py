@@ -8,10 +8,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from field_service import orders
-from field_service.bills import Job
-from field_service.sentences import opened_payload
+from field_service.drafting import POLICY, draft, write
 from field_service.stepping import Step, take_step
-from field_service.strategy import Case, rank
 from field_service.values import (
     Kind,
     LedgerEvent,
@@ -23,14 +21,14 @@ from field_service.values import (
 from field_service.verify import PATIENCE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
-    from field_service.catalogue import Kit
     from field_service.store import Desk, Device
     from field_service.values import Alert, Subject
 
-OPENED: Final = "work_order.opened"
-POLICY: Final = "policy"
+REPORT: Final = "report"
+"""In the ledger: somebody reports a fault in the component of an order that is open."""
 
 
 class Action(Enum):
@@ -77,8 +75,12 @@ def respond(standing: Order | None, replaced_at: datetime | None, at: datetime) 
 
 
 def lapsed(order: Order, at: datetime) -> bool:
-    """Tell whether an offer that nobody took up is older than what it foresaw."""
-    if order.state not in orders.TABLE[orders.Action.LAPSE][0] or not order.outlook.horizon_h:
+    """Tell whether an offer that nobody took up is older than what it foresaw.
+
+    One that was reopened was taken up, and what was foreseen has not been put right.
+    """
+    early = order.state in orders.TABLE[orders.Action.LAPSE][0] and not order.reopened
+    if not early or not order.outlook.horizon_h:
         return False
     return at > order.opened_at + timedelta(hours=order.outlook.horizon_h)
 
@@ -90,21 +92,56 @@ def open_from_alert(desk: Desk, alert: Alert) -> Order | None:
     return order
 
 
+def joins(standing: Sequence[Order], subject: Subject) -> Order | None:
+    """Decide which of its component's open orders a report joins, the oldest first; None for none.
+
+    Whoever works on the component sees to whatever is wrong with it. Once it is being verified
+    nobody will, so that only a report of the same failure mode joins.
+    """
+    same = _of(standing, subject)
+    return same or next((o for o in standing if o.state is not State.VERIFYING), None)
+
+
 def open_reactive(desk: Desk, *, subject: Subject, actor: str, note: str = "") -> Order:
-    """Open an order for a fault that somebody reports; gives the open one where there is one."""
+    """Open an order for a fault that somebody reports, or have the report join one that is open.
+
+    Gives the order that the report belongs to, be it of another failure mode of the component. An
+    order that is being verified is reopened: the repair has not held.
+    """
     device = desk.facts.device(subject.device_id)
-    standing = desk.orders.standing(device.tenant, subject)
-    if standing is not None:
-        return standing
-    draft = _draft(desk, device, subject, Outlook(), device.now)
+    joined = joins(desk.orders.standing(device.tenant, subject), subject)
     params: dict[str, Any] = {"note": note} if note else {}
-    opened = _write(desk, draft, actor=actor, params=params)
+    if joined is not None:
+        said = {"failure_mode": subject.failure_mode} | params
+        return _join(desk, joined, actor=actor, at=device.now, said=said)
+    new = draft(desk, device, subject, Outlook(), device.now)
+    opened = write(desk, new, actor=actor, params=params)
     return opened or _found(desk, device, subject)
+
+
+def _join(desk: Desk, order: Order, *, actor: str, at: datetime, said: dict[str, Any]) -> Order:
+    reason = orders.Reason.FAULT_REPORTED
+    if order.state is State.VERIFYING:
+        reopen = Step(
+            action=orders.Action.REOPEN,
+            actor=actor,
+            at=at,
+            reason=reason,
+            verdict=Verified.NOT_RECOVERED,
+            params=said,
+        )
+        return take_step(desk, order, reopen)
+    _note(desk, order, action=REPORT, reason=reason.value, actor=actor, at=at, params=said)
+    return order
+
+
+def _of(standing: Sequence[Order], subject: Subject) -> Order | None:
+    return next((order for order in standing if order.subject == subject), None)
 
 
 def _open(desk: Desk, alert: Alert) -> Order | None:
     device = desk.facts.device(alert.subject.device_id)
-    standing = desk.orders.standing(alert.tenant, alert.subject)
+    standing = _of(desk.orders.standing(alert.tenant, alert.subject), alert.subject)
     replaced = desk.facts.replaced_at(standing) if standing else None
     decision = respond(standing, replaced, alert.fired_at)
     if standing is not None and decision.action is Action.ATTACH:
@@ -112,122 +149,50 @@ def _open(desk: Desk, alert: Alert) -> Order | None:
         return None
     if standing is not None:
         _supersede(desk, standing, decision.reason, replaced, alert.fired_at)
-    draft = replace(
-        _draft(desk, device, alert.subject, alert.outlook, alert.fired_at),
+    new = replace(
+        draft(desk, device, alert.subject, alert.outlook, alert.fired_at),
         kind=Kind.PREDICTIVE,
         alert_id=alert.id,
         evidence=alert.evidence,
         model_version=alert.model_version,
     )
-    return _write(desk, draft, actor=POLICY, params={"alert": alert.id})
-
-
-def _draft(desk: Desk, device: Device, subject: Subject, outlook: Outlook, at: datetime) -> Order:
-    resolution = desk.catalogue.resolution(device.family, subject.component, subject.failure_mode)
-    kit = resolution.kit if resolution else None
-    options = rank(_case(desk, device, subject, outlook, kit))
-    best = options[0] if options[0].fallout is None else None
-    return Order(
-        id=0,
-        tenant=device.tenant,
-        number=0,
-        subject=subject,
-        device=device.name,
-        region=device.region,
-        org_node=device.org_node,
-        kind=Kind.REACTIVE,
-        state=State.PROPOSED,
-        opened_at=at,
-        state_at=at,
-        strategy=best.strategy if best else None,
-        kit=kit.code if kit else None,
-        kit_revision=kit.revision if kit else None,
-        cost=best.expected if best else None,
-        options=tuple(option.row() for option in options),
-        outlook=outlook,
-    )
-
-
-def _case(desk: Desk, device: Device, subject: Subject, outlook: Outlook, kit: Kit | None) -> Case:
-    sources = desk.facts.sources(device.tenant, device.org_node, kit.code) if kit else ()
-    job = Job(
-        family=desk.catalogue.family(device.family),
-        region_code=device.region,
-        region=desk.catalogue.region(device.region),
-        kit=kit,
-        source=next(iter(sources), None),
-    )
-    return Case(
-        job=job,
-        outlook=outlook,
-        priors=desk.catalogue.priors,
-        outcomes=dict(desk.facts.outcomes(device.tenant, subject.failure_mode)),
-    )
-
-
-def _write(desk: Desk, draft: Order, *, actor: str, params: dict[str, Any]) -> Order | None:
-    """Write a draft as far as policy takes it, each move in the ledger, and tell of it once."""
-    final = replace(draft, state=State.OFFERED if draft.strategy else State.PROPOSED)
-    order = desk.orders.insert(final)
-    if order is None:
-        return None
-    for event in _first_moves(order, actor, params):
-        desk.orders.record(order, event)
-    region = desk.catalogue.region(order.region)
-    desk.notices.tell(
-        order,
-        event=OPENED,
-        key=f"wo-{order.number}-opened",
-        payload=opened_payload(order, region),
-    )
-    return order
-
-
-def _first_moves(order: Order, actor: str, params: dict[str, Any]) -> list[LedgerEvent]:
-    foreseen = order.kind is Kind.PREDICTIVE
-    why = orders.Reason.FAILURE_FORESEEN if foreseen else orders.Reason.FAULT_REPORTED
-    first = LedgerEvent(
-        at=order.opened_at,
-        actor=actor,
-        action="open",
-        from_state=None,
-        to_state=State.PROPOSED,
-        reason=why.value,
-        params=params,
-    )
-    if order.state is not State.OFFERED:
-        return [first]
-    qualified = replace(
-        first,
-        actor=POLICY,
-        action=orders.Action.QUALIFY.value,
-        from_state=State.PROPOSED,
-        to_state=State.QUALIFIED,
-        reason=orders.Reason.EVIDENCE_SUFFICES.value,
-        params={},
-    )
-    offered = replace(
-        qualified,
-        action=orders.Action.OFFER.value,
-        from_state=State.QUALIFIED,
-        to_state=State.OFFERED,
-        reason=orders.Reason.OFFERED_BY_POLICY.value,
-    )
-    return [first, qualified, offered]
+    return write(desk, new, actor=POLICY, params={"alert": alert.id})
 
 
 def _attach(desk: Desk, standing: Order, alert: Alert, decision: Decision) -> None:
     """Note on the open order that its failure was foreseen once more."""
-    event = LedgerEvent(
-        at=max(alert.fired_at, standing.state_at),
-        actor=POLICY,
+    _note(
+        desk,
+        standing,
         action=decision.action.value,
-        from_state=standing.state,
-        to_state=standing.state,
         reason=decision.reason.value,
+        actor=POLICY,
+        at=alert.fired_at,
         params={"alert": alert.id, "probability": alert.outlook.probability},
     )
-    desk.orders.record(standing, event)
+
+
+def _note(
+    desk: Desk,
+    order: Order,
+    *,
+    action: str,
+    reason: str,
+    actor: str,
+    at: datetime,
+    params: dict[str, Any],
+) -> None:
+    """Write into an order's ledger what does not move it."""
+    event = LedgerEvent(
+        at=max(at, order.state_at),
+        actor=actor,
+        action=action,
+        from_state=order.state,
+        to_state=order.state,
+        reason=reason,
+        params=params,
+    )
+    desk.orders.record(order, event)
 
 
 def _supersede(
@@ -262,6 +227,6 @@ def _patience_ends(order: Order) -> datetime:
 
 
 def _found(desk: Desk, device: Device, subject: Subject) -> Order:
-    standing = desk.orders.standing(device.tenant, subject)
+    standing = _of(desk.orders.standing(device.tenant, subject), subject)
     assert standing is not None  # noqa: S101 - it stood in the way of the insert just now
     return standing

@@ -44,7 +44,8 @@ RETURNING last
 SELECT w.*, d.name AS device
 FROM work_order w JOIN device d ON d.id = w.device_id
 WHERE w.timeline = %(timeline)s AND w.device_id = %(device_id)s AND w.component = %(component)s
-  AND w.failure_mode = %(failure_mode)s AND w.state NOT IN ('closed', 'merged', 'cancelled')
+  AND w.state NOT IN ('closed', 'merged', 'cancelled')
+ORDER BY w.id
 FOR UPDATE OF w
 
 -- name: get
@@ -126,13 +127,29 @@ SELECT hazard.probability AS hazard, hazard.ts AS hazard_at, hazard.abstained,
        (SELECT max(e.ts) FROM event e
         WHERE e.device_id = w.device_id AND e.ts > w.fitted_at AND e.component = w.component
           AND e.severity IN ('error', 'critical')) AS failed_again_at,
-       coalesce((SELECT f.phase = 6 FROM frame f
+       coalesce((SELECT f.phase = 6 OR f.phase = 7 AND down.is_so FROM frame f
                  WHERE f.device_id = w.device_id AND f.ts > w.fitted_at
                  ORDER BY f.ts DESC LIMIT 1), false) AS in_error,
        coalesce(seen.running_h, 0) AS running_h
 FROM work_order w
 JOIN timeline t ON t.name = w.timeline
 LEFT JOIN component_hazard hazard USING (device_id, component, failure_mode)
+CROSS JOIN LATERAL (
+    -- Stopped is what a machine says that failed as well as one that is out of use: it is down where
+    -- it has not been at work since its last error, and no other order sees to that. What turns takes
+    -- minutes to stand still.
+    SELECT max(e.ts) IS NOT NULL
+           AND NOT EXISTS (SELECT FROM work_order o
+                           WHERE o.timeline = w.timeline AND o.device_id = w.device_id AND o.id <> w.id
+                             AND o.state NOT IN ('closed', 'merged', 'cancelled')
+                             AND o.state <> 'verifying')
+           AND NOT EXISTS (SELECT FROM frame f
+                           WHERE f.device_id = w.device_id AND f.ts > max(e.ts) + interval '5 minutes'
+                             AND f.phase NOT IN (0, 6, 7)) AS is_so
+    FROM event e
+    WHERE e.device_id = w.device_id AND e.ts > w.opened_at - interval '7 days'
+      AND e.severity IN ('error', 'critical')
+) down
 LEFT JOIN LATERAL (
     -- Before the watch may end nobody asks; a hole in the telemetry counts as two hours at most.
     SELECT sum(extract(epoch FROM least(step, interval '2 hours'))) FILTER (WHERE phase = 3) / 3600

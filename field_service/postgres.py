@@ -90,11 +90,11 @@ class PostgresInbox(_Room):
 class PostgresOrders(_Room):
     """Work orders and their ledger; see `Orders`."""
 
-    def standing(self, tenant: str, subject: Subject) -> Order | None:
-        """Give the open order of a subject; the tenant's counter is locked from here on."""
+    def standing(self, tenant: str, subject: Subject) -> Sequence[Order]:
+        """Give its component's open orders, locked, as is the tenant's counter from here on."""
         self._one("lock_counter", tenant=tenant)
-        row = self._one("standing", **subject_columns(subject))
-        return order_of(row) if row else None
+        rows = self._cursor.execute(_SQL["standing"], subject_columns(subject)).fetchall()
+        return [order_of(row) for row in rows]
 
     def get(self, tenant: str, number: int) -> Order:
         """Give an order, locked."""

@@ -57,8 +57,11 @@ class Inbox(Protocol):
 class Orders(Protocol):
     """Work orders and their ledger."""
 
-    def standing(self, tenant: str, subject: Subject) -> Order | None:
-        """Give the open order of a subject; until the end of the transaction nobody opens one."""
+    def standing(self, tenant: str, subject: Subject) -> Sequence[Order]:
+        """Give the open orders of a subject's component, one a failure mode, the oldest first.
+
+        They are locked; until the end of the transaction nobody opens another.
+        """
         ...
 
     def get(self, tenant: str, number: int) -> Order:

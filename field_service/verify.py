@@ -52,7 +52,11 @@ class Signals:
     running_h: float = 0.0
     """Hours seen running since the fit."""
     in_error: bool = False
-    """The newest frame says error."""
+    """The newest frame says error; or stopped, nothing was done since the last error, and no other
+    order sees to that.
+
+    A failed machine stands stopped, as one that is out of use does; the error tells them apart.
+    """
     hazard: float | None = None
     """The newest probability of failure of this component and mode; None where none is fresh."""
     hazard_at: datetime | None = None
@@ -87,9 +91,10 @@ def verify(order: Order, signals: Signals, now: datetime) -> Decision:
     """Decide what telemetry says of an order that is being verified.
 
     The watch lasts from `fitted_at` until the device has been seen running for as long as from
-    there to `verify_until`; what is not settled after four times that is closed without a verdict
-    or, where the device stands in error, reopened. Where somebody looked and found no fault, the
-    model's opinion, which sent him there, does not count against his.
+    there to `verify_until`, so that one that stands stopped all the while never passes. What is
+    not settled after four times that is closed without a verdict or, where the device stands in
+    error, reopened. Where somebody looked and found no fault, the model's opinion, which sent him
+    there, does not count against his.
     """
     fitted = order.fitted_at or order.state_at
     watch = (order.verify_until or fitted) - fitted

@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from field_service import orders, verify
-from field_service.opening import POLICY, lapsed
+from field_service.drafting import POLICY
+from field_service.opening import REPORT, lapsed
 from field_service.stepping import Step, take_step
 from field_service.values import OVER, State
 
@@ -32,19 +33,25 @@ class Decision:
 
 
 def passing(
-    order: Order, *, replaced_at: datetime | None, alert_over: bool, now: datetime
+    order: Order,
+    *,
+    replaced_at: datetime | None,
+    alert_over: bool,
+    reported: bool = False,
+    now: datetime,
 ) -> Decision:
     """Decide what time does to an order that nobody has fitted yet; pure.
 
     A part that the device says was replaced ends the work after a grace; an offer that nobody
-    took up lapses once its horizon has passed and its alert is resolved.
+    took up lapses once its horizon has passed and its alert is resolved, unless somebody has
+    reported a fault on it.
     """
     if order.state in OVER or order.state is State.VERIFYING:
         return Decision(action=None)
     if replaced_at is not None and now >= replaced_at + GRACE:
         reason = orders.Reason.PART_REPLACED_UNASKED
         return Decision(action=orders.Action.PART_SEEN, reason=reason, at=replaced_at)
-    if alert_over and lapsed(order, now):
+    if alert_over and not reported and lapsed(order, now):
         return Decision(action=orders.Action.LAPSE, reason=orders.Reason.RISK_PASSED, at=now)
     return Decision(action=None)
 
@@ -58,6 +65,7 @@ def look_at(desk: Desk, order: Order) -> Order:
         order,
         replaced_at=desk.facts.replaced_at(order),
         alert_over=order.alert_id is not None and desk.facts.alert_over(order.alert_id),
+        reported=any(event.action == REPORT for event in desk.orders.ledger(order)),
         now=now,
     )
     if decision.action is None:

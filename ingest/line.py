@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from foremend.errors import Unavailable
@@ -149,13 +150,7 @@ def dial(settings: Settings, client_id: str, *, keepalive_s: int, clean: bool) -
         password=secret.get_secret_value() if secret else None,
     )
     try:
-        link = socket.create_connection(place, CONNECT_S)
-        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if settings.broker_tls:
-            context = ssl.create_default_context()
-            link = context.wrap_socket(link, server_hostname=settings.broker_host)
-        link.sendall(hello)
-        answer = _exactly(link, 4)
+        link, answer = _asked(settings, hello)
     except OSError as error:
         raise Unavailable(f"no MQTT broker at {place[0]}:{place[1]}: {error}") from error
     if answer[0] != packets.CONNACK or answer[3]:
@@ -163,6 +158,35 @@ def dial(settings: Settings, client_id: str, *, keepalive_s: int, clean: bool) -
         raise Unavailable(f"the broker refuses us: {answer.hex()}")
     link.setblocking(False)
     return Line(link, session_present=bool(answer[2] & 1))
+
+
+def greet(settings: Settings, client_id: str) -> None:
+    """Open a clean session and leave; one of that name that was left behind is over.
+
+    Raises:
+        Unavailable: nothing listens there, or the broker refuses us.
+    """
+    line = dial(settings, client_id, keepalive_s=round(CONNECT_S), clean=True)
+    line.send(packets.DISCONNECT)
+    # It has answered; how it takes our leave is no matter.
+    with suppress(OSError):
+        line.flush(2.0)
+    line.close()
+
+
+def _asked(settings: Settings, hello: bytes) -> tuple[socket.socket, bytes]:
+    """Connect, and hear what the broker answers to a CONNECT."""
+    link = socket.create_connection((settings.broker_host, settings.broker_port), CONNECT_S)
+    try:
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if settings.broker_tls:
+            context = ssl.create_default_context()
+            link = context.wrap_socket(link, server_hostname=settings.broker_host)
+        link.sendall(hello)
+        return link, _exactly(link, 4)
+    except OSError:
+        link.close()
+        raise
 
 
 def _exactly(link: socket.socket, count: int) -> bytes:

@@ -16,7 +16,7 @@ from foremend.errors import Unavailable
 from foremend.log import get_logger
 from ingest import packets
 from ingest.intake import TOPICS_REMEMBERED, Arrival, read
-from ingest.line import HungUp, Line, dial, refused
+from ingest.line import HungUp, Line, dial, greet, refused
 from ingest.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -52,11 +52,8 @@ def forget_sessions(settings: Settings, names: Iterable[str]) -> None:
     """End sessions of another way to share the work, lest the broker keep everything for them."""
     for name in names:
         try:
-            line = dial(settings, name, keepalive_s=KEEPALIVE_S, clean=True)
-            line.send(packets.DISCONNECT)
-            line.flush(2.0)
-            line.close()
-        except (Unavailable, OSError) as error:
+            greet(settings, name)
+        except Unavailable as error:
             _log.info("an old session may be left at the broker", name=name, error=str(error))
 
 

@@ -66,7 +66,9 @@ def _found(machine: Machine, url: str, *, alone: bool) -> Found:
 def _seen(machine: Machine) -> Iterator[Seen]:
     for item in machine.items:
         if item.category == "SAMPLE" and not item.units.endswith("_3D"):
-            own = "_".join(filter(None, (item.sub_type, item.type))).lower()
+            # What extends the standard bears a prefix, which tells nothing.
+            words = (word.rpartition(":")[2] for word in (item.sub_type or "", item.type))
+            own = "_".join(filter(None, words)).lower()
             yield Seen(
                 path=_path(item, machine),
                 names=(item.name or own, item.component_name or "", item.component),

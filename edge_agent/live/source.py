@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -13,6 +12,7 @@ from msgspec import Meta, Struct
 from edge_agent import phases, policy
 from edge_agent.downlink.kinds import Commandable, CommandFailed
 from edge_agent.live import odometers
+from edge_agent.live.happened import Happened
 from edge_agent.live.mapping import Mapped, load
 from edge_agent.live.odometers import Logbook, Usage
 from edge_agent.live.present import Present
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 LOG: Final = logging.getLogger(__name__)
 KEEP_EVERY_S: Final = 30.0
 """Between two writings of the odometers: so much use a crash may forget."""
-MOST_HAPPENINGS: Final = 1000
-"""That may wait to be taken in; the oldest go first."""
 
 Seconds = Annotated[float, Meta(gt=0)]
 
@@ -93,7 +91,7 @@ class LiveSource:
         self._usage = Usage()
         self._kept_ms = site.steady_ms()
         self._before_ms: Millis | None = None
-        self._happened: deque[Happening] = deque(maxlen=MOST_HAPPENINGS)
+        self._happened = Happened()
         self._away = False
         self._closed = asyncio.Event()
         self._tests = self._tests_on(peer.bench(), plan) if isinstance(peer, Testable) else None
@@ -162,9 +160,8 @@ class LiveSource:
         )
 
     def _due(self) -> list[Item]:
-        happened, self._happened = list(self._happened), deque(maxlen=MOST_HAPPENINGS)
         frame = self._present.frame(self._site.steady_ms())
-        return [*happened, *([] if frame is None else [self._completed(frame)])]
+        return [*self._happened.take(), *([] if frame is None else [self._completed(frame)])]
 
     def _completed(self, frame: Frame) -> Frame:
         """Date it, and add the phase and the odometers."""
@@ -226,11 +223,11 @@ class LiveSource:
         if isinstance(word, Told):
             self._present.take(word, self._site.steady_ms())
         else:
-            self._happened.append(word)
+            self._happened.add(word)
         if self._away:
             self._away = False
             LOG.info("the device can be read again")
-            self._happened.append(Happening(ts_ms=self._site.now_ms(), code=SOURCE_BACK))
+            self._happened.add(Happening(ts_ms=self._site.now_ms(), code=SOURCE_BACK))
 
     def _lose(self, reason: str) -> None:
         self._present.lost()
@@ -243,7 +240,7 @@ class LiveSource:
                 severity="warning",
                 details={"reason": reason[:256]},
             )
-            self._happened.append(told)
+            self._happened.add(told)
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but not longer than until closed."""

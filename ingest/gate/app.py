@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -12,16 +13,19 @@ from foremend import keys
 from foremend.db.listen import attend
 from foremend.errors import ConfigurationError, Unavailable
 from ingest.downlink.app import carrying
-from ingest.gate import mosquitto, store
+from ingest.gate import store
 from ingest.gate.door import Door
+from ingest.gate.mosquitto import MosquittoGate
 from ingest.gate.nats_gate import NatsGate
 from ingest.gate.nkey import Issuer
 from ingest.gate.register import PostgresRegister
 from ingest.gate.usher import Usher
+from ingest.line import greet
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
+    from pathlib import Path
 
     from foremend.db import Connection
     from foremend.settings import Settings
@@ -45,7 +49,13 @@ def run(settings: Settings, stop: threading.Event) -> None:
     if settings.gate_files is None:
         _at_nats(settings, url, stop)
     else:
-        _follow(settings, url, partial(mosquitto.keep, settings.gate_files), stop)
+        _at_mosquitto(settings, settings.gate_files, url, stop)
+
+
+def _at_mosquitto(settings: Settings, folder: Path, url: str, stop: threading.Event) -> None:
+    name = f"foremend-gate-{secrets.token_hex(4)}"
+    gate = MosquittoGate(folder, answer=partial(greet, settings, name))
+    _follow(settings, url, gate.keep, stop)
 
 
 def _at_nats(settings: Settings, url: str, stop: threading.Event) -> None:

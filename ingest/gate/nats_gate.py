@@ -17,7 +17,7 @@ from nats.errors import Error as NatsError
 
 from foremend.errors import MalformedMessage, Unavailable
 from foremend.log import get_logger
-from ingest.gate import callout, connz
+from ingest.gate import callout, connz, metrics
 from ingest.gate.decide import Action, StayAction, decide, decide_stay
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ QUEUE: Final = "foremend-gate"
 BATCH: Final = 256
 """Questions that are looked up together, when a whole fleet comes back at once."""
 RECONNECT_S: Final = 0.5
+UNAVAILABLE: Final = "unavailable"
+"""Why nobody is let in while the database is away."""
 _FIRST_REPLY_S: Final = 2.0
 _MORE_REPLIES_S: Final = 0.2
 """How long the other servers of a cluster may answer later than the first."""
@@ -113,6 +115,7 @@ class NatsGate:
             decision = decide_stay(session, valid.get(session.login))
             if decision.action is StayAction.CUT:
                 await self._kick(session)
+                metrics.CUT.labels(decision.reason.value).inc()
                 _log.info("cut off", login=session.login, reason=decision.reason.value)
                 number += 1
         return number
@@ -142,18 +145,20 @@ class NatsGate:
             known = self._register.of(logins)
         except Unavailable as error:
             _log.warning("nobody is let in", error=str(error))
-            return [
-                callout.refuse(r, "unavailable", self._issuer, now_s=now_s) if r else b""
-                for r in requests
-            ]
+            return [self._refusal(r, UNAVAILABLE, now_s) if r else b"" for r in requests]
         return [self._verdict(r, known.get(r.asked.login), now_s) if r else b"" for r in requests]
 
     def _verdict(self, request: Request, credential: Credential | None, now_s: int) -> bytes:
         decision = decide(request.asked, credential)
         if decision.action is Action.ADMIT and credential is not None:
+            metrics.LOGINS.labels(Action.ADMIT.value, decision.reason.value).inc()
             return callout.admit(request, credential, self._issuer, now_s=now_s)
         _log.info("refused", login=request.asked.login[:64], reason=decision.reason.value)
-        return callout.refuse(request, decision.reason.value, self._issuer, now_s=now_s)
+        return self._refusal(request, decision.reason.value, now_s)
+
+    def _refusal(self, request: Request, reason: str, now_s: int) -> bytes:
+        metrics.LOGINS.labels(Action.REFUSE.value, reason).inc()
+        return callout.refuse(request, reason, self._issuer, now_s=now_s)
 
     async def _ask(self, subject: str, payload: bytes) -> list[Session]:
         """Ask every server of the cluster; how many there are is not known."""

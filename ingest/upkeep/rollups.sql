@@ -70,6 +70,9 @@ INSERT INTO rollup_due (device_id, bucket)
 SELECT DISTINCT device_id, date_trunc('hour', ts, 'UTC') FROM frame WHERE batch_id = ANY (%(batches)s)
 ON CONFLICT DO NOTHING
 
+-- name: behind
+SELECT coalesce(sum(h.pos - c.pos), 0)::int8 FROM rollup_cursor c JOIN partition_head h USING (partition)
+
 -- name: move
 UPDATE rollup_cursor c SET pos = w.pos
 FROM unnest(%(partitions)s::int2[], %(positions)s::int8[]) AS w (partition, pos)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from foremend.db import Queries
 from foremend.db.listen import attend
 from foremend.errors import ConfigurationError
+from ingest.upkeep import metrics
 from ingest.upkeep.housekeeping import tidy
 from ingest.upkeep.retention import Rules
 from ingest.upkeep.store import HOURS, RollupStore
@@ -25,6 +26,8 @@ ROLL_S: Final = 10.0
 """Seconds between two looks at the log: no minute is worked out more often while it lasts."""
 HOURS_S: Final = 30.0
 TIDY_S: Final = 60.0
+BEHIND_S: Final = 5.0
+"""How often the distance to the log's end is counted."""
 
 _SQL: Final = Queries.load("ingest.upkeep", "rollups.sql")
 
@@ -42,13 +45,24 @@ class Upkeep:
         """Do what is due, and say whether more can be done at once."""
         store = RollupStore(connection)
         rolled = store.roll()
+        metrics.ENTRIES.inc(rolled.entries)
+        metrics.ROWS.labels("minute").inc(rolled.minutes)
         # Also while there is a backlog, which may be long.
-        hours_left = self._due("hours", HOURS_S) and store.roll_hours() >= HOURS
-        if hours_left:
-            self._last.pop("hours")
+        hours_left = self._due("hours", HOURS_S) and self._roll_hours(store)
         if self._due("tidy", TIDY_S):
-            tidy(connection, self.rules, self.wall())
+            metrics.tidied(tidy(connection, self.rules, self.wall()))
+        if self._due("behind", BEHIND_S):
+            metrics.BEHIND.set(store.behind())
         return rolled.more or hours_left
+
+    def _roll_hours(self, store: RollupStore) -> bool:
+        """Work hours out, and say whether more are due."""
+        rows = store.roll_hours()
+        metrics.ROWS.labels("hour").inc(rows)
+        if rows < HOURS:
+            return False
+        self._last.pop("hours")
+        return True
 
     def _due(self, what: str, every: float) -> bool:
         now = self.clock()

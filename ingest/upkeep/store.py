@@ -91,6 +91,12 @@ class RollupStore:
         full = len(taken) < len(found) or _full_partition(found)
         return Rolled(entries=len(taken), minutes=minutes, more=full)
 
+    def behind(self) -> int:
+        """Give the number of entries that are logged and not yet rolled up."""
+        with transaction(self._connection, tenant=EVERY_TENANT) as connection:
+            row = connection.execute(_SQL["behind"]).fetchone()
+        return int(row[0]) if row is not None else 0
+
     def roll_hours(self) -> int:
         """Work out hours that are due, oldest first, at most HOURS, and give how many rows changed.
 

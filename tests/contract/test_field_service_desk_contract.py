@@ -190,7 +190,7 @@ def test_what_is_opened_is_read_back_as_it_was_written(stage: Stage) -> None:
     assert order is not None
     with stage.desk() as desk:
         assert desk.orders.get("demo", 1) == order
-        assert desk.orders.standing("demo", order.subject) == order
+        assert desk.orders.standing("demo", order.subject) == [order]
     assert (order.number, order.state, order.version) == (1, State.OFFERED, 1)
     assert (order.kit, order.strategy) == ("FAN-2", Strategy.SELF_REPAIR)
     assert order.outlook == ALERT.outlook
@@ -384,3 +384,83 @@ def test_a_fault_that_two_report_is_one_order(stage: Stage) -> None:
     with stage.desk() as desk:
         second = application.open_reactive(desk, subject=subject, actor="bob")
     assert (first.id, first.number) == (second.id, 1)
+
+
+def reported(stage: Stage, failure_mode: str, note: str = "") -> Order:
+    subject = replace(ALERT.subject, device_id=stage.device, failure_mode=failure_mode)
+    with stage.desk() as desk:
+        return application.open_reactive(desk, subject=subject, actor="bob", note=note)
+
+
+def test_a_fault_in_a_part_that_has_an_order_joins_it_whatever_it_is_called(stage: Stage) -> None:
+    order = opened(stage)
+    assert order is not None
+    stage.later(2)
+
+    joined = reported(stage, "bearing_worn", note="it rattles")
+
+    assert joined.id == order.id
+    with stage.desk() as desk:
+        last = desk.orders.ledger(order)[-1]
+    assert (last.actor, last.action, last.reason) == ("bob", "report", "fault_reported")
+    assert (last.from_state, last.to_state) == (order.state, order.state)
+    assert last.params == {"failure_mode": "bearing_worn", "note": "it rattles"}
+
+
+def test_a_fault_joins_the_order_of_its_own_mode_before_an_older_one(stage: Stage) -> None:
+    worn = repaired(stage)
+
+    # Nobody will look at what is being verified for anything else.
+    loud = reported(stage, "bearing_worn")
+
+    assert loud.number == worn.number + 1
+    assert reported(stage, "fan_wear").number == worn.number
+    assert reported(stage, "bearing_worn").number == loud.number
+
+
+def test_a_fault_in_another_part_is_another_order(stage: Stage) -> None:
+    order = opened(stage)
+    assert order is not None
+    subject = replace(ALERT.subject, device_id=stage.device, component="nozzle")
+    with stage.desk() as desk:
+        other = application.open_reactive(desk, subject=subject, actor="bob")
+    assert other.number == order.number + 1
+
+
+def test_an_offer_that_a_report_has_joined_does_not_lapse(stage: Stage) -> None:
+    order = opened(stage)
+    assert order is not None
+    stage.later(2)
+    reported(stage, "bearing_worn")
+    stage.resolve()
+    stage.later(400)
+
+    after = looked_at(stage)
+
+    assert after is None or after.state is State.OFFERED
+
+
+def test_a_fault_that_is_reported_again_after_its_repair_reopens_the_order(stage: Stage) -> None:
+    order = repaired(stage)
+    stage.later(6)
+
+    again = reported(stage, "fan_wear", note="it stands still")
+
+    assert (again.id, again.state, again.reopened) == (order.id, State.OFFERED, 1)
+    with stage.desk() as desk:
+        last = desk.orders.ledger(again)[-1]
+    assert (last.actor, last.action, last.reason) == ("bob", "reopen", "fault_reported")
+    assert last.params["note"] == "it stands still"
+    assert stage.told()[-1] == f"wo-1-v{again.version}"
+
+
+def test_an_order_whose_repair_did_not_hold_does_not_lapse(stage: Stage) -> None:
+    repaired(stage)
+    stage.later(6)
+    reported(stage, "fan_wear")
+    stage.resolve()
+    stage.later(400)
+
+    after = looked_at(stage)
+
+    assert after is None or after.state is State.OFFERED

@@ -293,6 +293,72 @@ def test_an_error_of_the_very_component_reopens_at_once(world: World) -> None:
     assert state(world) == "offered"
 
 
+STOPPED = 7
+
+
+def stops_with_an_error(world: World, hours: float) -> None:
+    """Have the device say that it failed, as most do without naming a part."""
+    world.event(hours, "E77", "")
+    world.query("UPDATE event SET severity = 'critical', component = NULL WHERE code = 'E77'")
+
+
+def test_a_machine_that_ran_and_stands_since_an_error_has_not_recovered(world: World) -> None:
+    repaired(world)
+    world.predict(8, 0.02)
+    world.frames(3, 9.5)
+    stops_with_an_error(world, 9.51)
+    # A shaft takes its time to stand still.
+    world.frames(9.52, 9.56)
+    world.frames(9.6, 10, phase=STOPPED)
+    assert state(world) == "verifying"
+    world.frames(10.1, 27.1, phase=STOPPED)
+    assert state(world) == "offered"
+    assert world.query("SELECT verified FROM finding") == [{"verified": "not_recovered"}]
+
+
+def test_a_machine_that_ran_and_is_out_of_use_has_recovered(world: World) -> None:
+    repaired(world)
+    world.predict(8, 0.02)
+    world.frames(3, 9.5)
+    world.frames(9.6, 10, phase=STOPPED)
+    assert state(world) == "closed"
+    assert world.query("SELECT verified FROM finding") == [{"verified": "recovered"}]
+
+
+def test_a_machine_that_never_ran_after_the_repair_of_its_failure_is_reopened(
+    world: World,
+) -> None:
+    stops_with_an_error(world, 0.5)
+    repaired(world, as_found="failed")
+    world.frames(3, 27.1, phase=STOPPED)
+    assert state(world) == "offered"
+
+
+def test_a_machine_that_another_order_sees_to_says_nothing_of_this_repair(world: World) -> None:
+    stops_with_an_error(world, 0.5)
+    repaired(world, as_found="failed")
+    subject = Subject(
+        timeline="sim:t", device_id=world.device, component="psu", failure_mode="supply_sag"
+    )
+    with world.transaction("demo"):
+        application.open_reactive(postgres_desk(world.connection), subject=subject, actor="ann")
+    world.frames(3, 27.1, phase=STOPPED)
+    watch_all(world.connection, 6.0)
+    assert [order["state"] for order in world.orders()] == ["closed", "offered"]
+    assert world.query("SELECT verified FROM finding") == [{"verified": "no_telemetry"}]
+
+
+def test_a_machine_that_was_tried_and_then_left_off_is_closed_without_a_verdict(
+    world: World,
+) -> None:
+    stops_with_an_error(world, 0.5)
+    repaired(world, as_found="failed")
+    world.frames(3.1, 3.3)
+    world.frames(3.4, 27.1, phase=STOPPED)
+    assert state(world) == "closed"
+    assert world.query("SELECT verified FROM finding") == [{"verified": "no_telemetry"}]
+
+
 def test_the_view_of_labels_holds_the_rule_that_python_holds(
     world: World,
 ) -> None:

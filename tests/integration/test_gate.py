@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
+from prometheus_client import REGISTRY
 
 from foremend.wire import Address, Down, Up
 from stack.embedded.broker import (
@@ -21,6 +22,7 @@ from stack.embedded.broker import (
 from stack.embedded.datadir import open_data_dir
 from stack.embedded.mqtt_probe import Login
 from stack.embedded.server import serving, start
+from tests.field_world import eventually
 from tests.gate_world import PATIENCE, TENANT, Device, Site, gate, site
 
 if TYPE_CHECKING:
@@ -159,6 +161,21 @@ def test_a_revoked_device_is_cut_off_and_stays_out(place, stack) -> None:
     assert not again.come_in()
     again.leave()
     assert not neighbour.left.is_set()
+
+
+@pytest.mark.parametrize("program", [Kind.NATS], indirect=True, ids=lambda kind: kind.value)
+def test_a_session_that_is_cut_off_is_counted_by_its_reason(place, stack) -> None:
+    device = inside(stack, place, place.enrol("printer-01"))
+    told = {"reason": "revoked"}
+    before = REGISTRY.get_sample_value("foremend_gate_sessions_cut_total", told) or 0.0
+
+    place.revoke("printer-01")
+    assert device.left.wait(CUT_OFF_WITHIN_S)
+
+    # It is counted a moment after the session has ended.
+    assert eventually(
+        lambda: REGISTRY.get_sample_value("foremend_gate_sessions_cut_total", told) == before + 1
+    )
 
 
 def test_a_device_that_was_revoked_may_be_enrolled_anew(place, stack) -> None:

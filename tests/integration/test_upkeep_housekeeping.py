@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from prometheus_client import REGISTRY
 
 from foremend.db import connect, storage
 from foremend.db.storage import Layout
+from ingest.upkeep import metrics
 from ingest.upkeep.housekeeping import tidy
 from ingest.upkeep.retention import Action, Rules
 from ingest.upkeep.service import Upkeep
@@ -175,6 +177,40 @@ def test_a_section_in_use_is_left_for_the_next_time(log: KeptLog, urls: Urls) ->
     (free,) = tidy(log.connection, rules(frames=1), WALL)
 
     assert (busy.done, free.done) == (False, True)
+
+
+def counted(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(f"foremend_upkeep_{name}", labels) or 0.0
+
+
+def test_what_is_rolled_up_and_what_goes_is_counted(log: KeptLog) -> None:
+    def tally() -> dict[str, float]:
+        return {
+            "entries": counted("entries_total"),
+            "minutes": counted("rows_total", span="minute"),
+            "hours": counted("rows_total", span="hour"),
+            "dropped": counted("sections_total", action="drop", outcome="done"),
+        }
+
+    upkeep = Upkeep(rules=rules(frames=1), wall=lambda: WALL)
+    fill(log, log.device("printer-01", timeline="live"), 1)
+    log.scored()
+    before = tally()
+
+    upkeep.work(log.connection)
+
+    gone = {name: value - before[name] for name, value in tally().items()}
+    assert gone == {"entries": 1, "minutes": 1, "hours": 1, "dropped": 1}
+
+
+def test_how_far_the_rollups_lag_is_told(log: KeptLog) -> None:
+    fill(log, log.device("printer-01"), 3)
+    metrics.BEHIND.set(RollupStore(log.connection).behind())
+    before = counted("entries_behind")
+
+    Upkeep(rules=NO_RULES, wall=lambda: WALL).work(log.connection)
+
+    assert (before, counted("entries_behind")) == (1, 0)
 
 
 def test_minutes_are_rolled_at_each_look_and_hours_seldom(log: KeptLog) -> None:

@@ -204,6 +204,8 @@ async def test_an_mtconnect_agents_machine_gets_a_mapping_that_reads_it(tmp_path
         "sspeed": ("Rotary[C]/ROTARY_VELOCITY/ACTUAL", "/min"),
         "commanded_rotary_velocity": ("Rotary[C]/ROTARY_VELOCITY/COMMANDED", "1"),
         "amps": ("Rotary[C]/AMPERAGE", "1"),
+        "temperature": ("Rotary[C]/TEMPERATURE", "1"),
+        "static_stiffness": ("Rotary[C]/x:STIFFNESS/x:STATIC", "1"),
         "position": ("Linear[X]/POSITION", "1"),
         "z_position": ("Linear[Z]/POSITION", "1"),
     }

@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from api import claims
 from api.claims import Claim
@@ -189,6 +190,36 @@ def test_while_the_database_is_away_everybody_who_asks_is_told_so() -> None:
 
     assert json.loads(claims_of(refused))["nats"]["error"] == "unavailable"
     assert unreadable == b""
+
+
+class Shelf:
+    """A register that knows one device."""
+
+    def of(self, logins: object) -> dict[str, Credential]:
+        return {HELD.login: HELD}
+
+
+def asked_for(action: str, reason: str) -> float:
+    told = {"action": action, "reason": reason}
+    return REGISTRY.get_sample_value("foremend_gate_logins_total", told) or 0.0
+
+
+@pytest.mark.parametrize(
+    ("register", "client_id", "counted"),
+    [
+        (Shelf(), "printer-01@demo", ("admit", "own_secret")),
+        (Shelf(), "printer-02@demo", ("refuse", "foreign_client_id")),
+        (Away(), "printer-01@demo", ("refuse", "unavailable")),
+    ],
+)
+def test_who_asks_to_come_in_is_counted_by_the_answer(register, client_id, counted) -> None:
+    issuer = Issuer(Ed25519PrivateKey.generate())
+    gate = NatsGate(url="", system_url="", issuer=issuer, register=register)
+    before = asked_for(*counted)
+
+    gate._decide([question(mqtt_id=client_id)])
+
+    assert asked_for(*counted) == before + 1
 
 
 def test_only_devices_among_the_sessions_are_looked_at() -> None:

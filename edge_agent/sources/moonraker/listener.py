@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from edge_agent.live.words import Told
 from edge_agent.source import Happening
@@ -23,11 +23,21 @@ if TYPE_CHECKING:
     from foremend.clock import Millis, NowMs
 
 STATUS: Final = "notify_status_update"
+OUTPUT: Final = "notify_gcode_response"
 STARTUP: Final = "startup"
 AGAIN_MS: Final = 60_000
 """The same code is said no sooner again."""
 _LONGEST_S: Final = 1e10
 """Three centuries: no clock of a host's start says more."""
+_TELLING: Final = frozenset(
+    {
+        "notify_klippy_ready",
+        "notify_klippy_shutdown",
+        "notify_klippy_disconnected",
+        "notify_cpu_throttled",
+        "notify_history_changed",
+    }
+)
 _BEFORE_READY: Final = frozenset({"startup", "disconnected"})
 
 
@@ -64,6 +74,13 @@ class Notice:
         return self.params[0] if self.params and isinstance(self.params[0], dict) else {}
 
 
+def may_tell(notice: Notice) -> bool:
+    """Whether an event may come of it, which no question brings back."""
+    if notice.method == OUTPUT:
+        return _is_complaint(notice.params[0] if notice.params else None)
+    return notice.method in _TELLING
+
+
 class Listener:
     """Turns notifications into words.
 
@@ -85,7 +102,7 @@ class Listener:
             "notify_klippy_ready": self._ready,
             "notify_klippy_shutdown": self._shutdown,
             "notify_klippy_disconnected": self._disconnected,
-            "notify_gcode_response": self._answered,
+            OUTPUT: self._answered,
             "notify_cpu_throttled": self._throttled,
             "notify_proc_stat_update": self._host,
             "notify_sensor_update": self._metered,
@@ -169,7 +186,7 @@ class Listener:
 
     def _answered(self, notice: Notice) -> list[Word]:
         text = notice.params[0] if notice.params else None
-        return self._error(text) if isinstance(text, str) and text.startswith("!!") else []
+        return self._error(text) if _is_complaint(text) else []
 
     def _throttled(self, notice: Notice) -> list[Word]:
         bits = notice.first.get("bits")
@@ -266,6 +283,11 @@ class Listener:
             component=component,
             details={**details, **said},
         )
+
+
+def _is_complaint(told: object) -> TypeGuard[str]:
+    """Whether Klipper printed an error."""
+    return isinstance(told, str) and told.startswith("!!")
 
 
 def _is_instant(told: object) -> bool:

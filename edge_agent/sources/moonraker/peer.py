@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 from edge_agent.downlink.kinds import OF_PRINTERS
+from edge_agent.live.happened import let_go
 from edge_agent.live.source import LiveSource
 from edge_agent.sources.kinds import SourceKind
 from edge_agent.sources.moonraker.bench import KlipperBench
@@ -115,10 +116,15 @@ class MoonrakerPeer:
             words = await self._probe(rpc, listener) if notice is None else listener.hear(notice)
             if notice is None or notice.method == STATUS:
                 probe_at = loop.time() + self._config.probe_s
-            for word in words:
+            for word in (*self._missed(rpc), *words):
                 yield word
             for word in await self._see_to(rpc, listener):
                 yield word
+
+    def _missed(self, rpc: Rpc) -> list[Word]:
+        """Tell of what was dropped and no question brings back."""
+        unheard, rpc.unheard = rpc.unheard, 0
+        return [let_go(unheard, self._site.now_ms())] if unheard else []
 
     async def _see_to(self, rpc: Rpc, listener: Listener) -> list[Word]:
         """Ask for what the last words left open."""

@@ -12,7 +12,7 @@ import msgspec
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidHandshake, InvalidURI, WebSocketException
 
-from edge_agent.sources.moonraker.listener import Notice
+from edge_agent.sources.moonraker.listener import OUTPUT, Notice, may_tell
 from foremend.errors import ForemendError, Remedy, Unavailable
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 LOG: Final = logging.getLogger(__name__)
 ROOM: Final = 512
-"""Notifications that may wait; the oldest go first, and what they changed is asked anew."""
-OUTPUT: Final = "notify_gcode_response"
+"""Notifications that may wait; the oldest go first. What they changed is asked anew, and what they
+told of is counted."""
 MOST_LINES: Final = 200
 MAX_BYTES: Final = 2**22
 """Of one message: a mesh and a list of a thousand objects fit many times."""
@@ -52,7 +52,9 @@ class Rpc:
         """What the printer last said on its terminal."""
         self._spoke = asyncio.Event()
         self.overrun = False
-        """Whether notifications were dropped since this was last set to false."""
+        """Whether notifications were dropped since this was last set to false, ..."""
+        self.unheard = 0
+        """... and how many of them may have told of an event."""
 
     async def call(self, method: str, *, within_s: float | None = None, **params: object) -> Any:  # noqa: ANN401 - whatever the method answers
         """Ask, and give the result.
@@ -141,8 +143,9 @@ class Rpc:
             self.lines.append(str(notice.params[0]))
             self._spoke.set()
         if self._notices.qsize() >= ROOM:
-            self._notices.get_nowait()
+            dropped = self._notices.get_nowait()
             self.overrun = True
+            self.unheard += dropped is not None and may_tell(dropped)
         self._notices.put_nowait(notice)
 
     @staticmethod
