@@ -16,11 +16,12 @@ from edge_agent.live import odometers
 from edge_agent.live.mapping import Mapped, load
 from edge_agent.live.odometers import Logbook, Usage
 from edge_agent.live.present import Present
+from edge_agent.live.reasons import reason_of
 from edge_agent.live.words import Told
 from edge_agent.source import Description, Frame, Happening
 from edge_agent.tasks import end
 from foremend import wire  # noqa: TC001 - msgspec reads the annotations at run time
-from foremend.errors import Unavailable
+from foremend.errors import ForemendError, Unavailable
 from foremend.values import SOURCE_BACK, SOURCE_LOST, Phase
 
 if TYPE_CHECKING:
@@ -173,8 +174,8 @@ class LiveSource:
                 reason = "the connection was closed"
             except TimeoutError:
                 reason = f"silent for {self._config.silence_s:g} s"
-            except (Unavailable, OSError) as error:
-                reason = str(error)
+            except (ForemendError, OSError) as error:
+                reason = reason_of(error)
             except Exception as error:
                 # A fault in reading one device must not stop its agent, which has more to do.
                 LOG.exception("reading failed")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from msgspec import Meta
@@ -11,6 +14,7 @@ from pymodbus import FramerType
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
 
+from edge_agent.live.reasons import reason_of
 from edge_agent.live.source import LiveConfig, LiveSource, Seconds
 from edge_agent.live.words import Told
 from edge_agent.sources.kinds import SourceKind
@@ -66,7 +70,7 @@ class ModbusPeer:
         client = _client(self._config)
         try:
             if not await client.connect():
-                raise Unavailable("there is no connection")
+                raise Unavailable(_unreached(self._config))
             while True:
                 due_s = asyncio.get_running_loop().time() + self._config.poll_s
                 silent = []
@@ -115,6 +119,17 @@ class ModbusPeer:
             self._refused.add(block)
             told = {"table": block.table, "address": block.address, "answer": answer}
             LOG.warning("a block of registers is refused", extra=told)
+
+
+def _unreached(config: ModbusConfig) -> str:
+    """Say why there is no connection, which pymodbus keeps to itself."""
+    if config.serial is None:
+        return f"nothing answers at {config.host}:{config.port}: are address and port right?"
+    if not Path(config.serial).exists():
+        number = errno.ENOENT
+    else:
+        number = errno.EBUSY if os.access(config.serial, os.R_OK | os.W_OK) else errno.EACCES
+    return reason_of(OSError(number, os.strerror(number), config.serial))
 
 
 def _client(config: ModbusConfig) -> Client:
