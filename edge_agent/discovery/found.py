@@ -46,6 +46,8 @@ class Home:
     url: str | None = None
     """Of the API, and a claim token: the device then gets credentials of its own."""
     token: str | None = None
+    allow_http: bool = False
+    """Whether the token may travel in clear."""
 
 
 def configuration(found: Found, home: Home) -> str:
@@ -63,6 +65,7 @@ def configuration(found: Found, home: Home) -> str:
     ]
     if home.url is not None and home.token is not None:
         lines += ["", "[enrol]", f"url = {_spelt(home.url)}", f"token = {_spelt(home.token)}"]
+        lines += ["allow_http = true"] if home.allow_http else []
     lines += ["", "[source]", f"kind = {_spelt(found.kind)}"]
     lines += [f"{name} = {_spelt(value)}" for name, value in found.settings.items()]
     for name, where in found.wants.items():
