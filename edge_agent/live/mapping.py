@@ -105,9 +105,14 @@ class Mapping(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(f"channels named twice: {', '.join(twice)}")
 
     def fitted(
-        self, *, more: tuple[Mapped, ...], without: tuple[str, ...], model: str | None
+        self,
+        *,
+        more: tuple[Mapped, ...],
+        without: tuple[str, ...],
+        model: str | None,
+        parts: tuple[wire.Component, ...] = (),
     ) -> Mapping:
-        """Give the mapping of one device, which has channels more or fewer than its model.
+        """Give the mapping of one device, which has channels or parts that its model has not.
 
         Raises:
             ConfigurationError: a channel to leave out is not there, or one is named twice.
@@ -120,9 +125,14 @@ class Mapping(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             )
         replaced = {channel.name for channel in more} | set(without)
         kept = tuple(channel for channel in self.channels if channel.name not in replaced)
+        named = {part.instance for part in parts}
+        components = tuple(part for part in self.components if part.instance not in named)
         try:
             return msgspec.structs.replace(
-                self, channels=kept + more, model=self.model if model is None else model
+                self,
+                channels=kept + more,
+                components=components + parts,
+                model=self.model if model is None else model,
             )
         except ValueError as error:
             raise ConfigurationError(f"source.channels: {error}") from error

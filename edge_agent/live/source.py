@@ -53,6 +53,8 @@ class LiveConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Instead of the mapping's."""
     channels: tuple[Mapped, ...] = ()
     """More than the mapping has, or in place of its own of the same name."""
+    components: tuple[wire.Component, ...] = ()
+    """Parts likewise; with a serial number, where it is known."""
     without: tuple[str, ...] = ()
     """Channels of the mapping that this device has not."""
     every_s: Seconds = 1.0
@@ -64,7 +66,9 @@ class LiveConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def device(self) -> DeviceMapping:
         """Give the mapping of this device; raises ConfigurationError."""
-        return load(self.mapping).fitted(more=self.channels, without=self.without, model=self.model)
+        return load(self.mapping).fitted(
+            more=self.channels, parts=self.components, without=self.without, model=self.model
+        )
 
 
 class LiveSource:

@@ -13,6 +13,7 @@ from edge_agent.live.mapping import load
 from edge_agent.live.reasons import reason_of
 from edge_agent.logs import PlainLines
 from edge_agent.sources.moonraker.status import unheard
+from foremend import wire
 from foremend.errors import ConfigurationError, Unavailable
 
 if TYPE_CHECKING:
@@ -84,6 +85,16 @@ def test_a_mapping_is_looked_for_beside_the_configuration(tmp_path: Path) -> Non
 
     with pytest.raises(ConfigurationError, match=r"press.toml: model: is missing; add it"):
         run(file)
+
+
+def test_a_configuration_may_name_parts_that_the_mapping_has_not() -> None:
+    fan = wire.Component(instance="hotend_fan", kind="fan", serial="F-7")
+    spare = wire.Component(instance="door", kind="door")
+
+    fitted = load("klipper").fitted(more=(), without=(), model=None, parts=(fan, spare))
+
+    assert fitted.components[-2:] == (fan, spare)
+    assert [part.instance for part in fitted.components].count("hotend_fan") == 1
 
 
 def test_a_mistake_in_a_mapping_names_the_mapping(tmp_path: Path) -> None:

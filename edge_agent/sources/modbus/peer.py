@@ -117,8 +117,9 @@ class ModbusPeer:
     def _warn_once(self, block: Block, answer: str) -> None:
         if block not in self._refused:
             self._refused.add(block)
-            told = {"table": block.table, "address": block.address, "answer": answer}
-            LOG.warning("a block of registers is refused", extra=told)
+            first, last = block.address, block.address + block.count - 1
+            told = {"table": block.table, "addresses": f"{first} to {last}", "answer": answer}
+            LOG.warning("the unit refuses a block: does it have these addresses?", extra=told)
 
 
 def _unreached(config: ModbusConfig) -> str:
