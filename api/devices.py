@@ -13,7 +13,7 @@ from api.paging import CursorText, Limit, Page
 from api.scopes import Scope, WantedDep
 from foremend.db import Queries
 from foremend.errors import NotFound
-from foremend.values import Phase
+from foremend.values import Phase, Quality
 
 _SQL: Final = Queries.load("api", "devices.sql")
 router: Final = APIRouter(prefix="/devices", tags=["devices"])
@@ -57,6 +57,8 @@ class Device(BaseModel):
     """unknown, online or offline."""
     phase: str
     """What it was doing at its last frame."""
+    unread: bool
+    """Whether its agent is there but could not read it at its last frame: unplugged, or silent."""
     region: str
     site: str
     country: str
@@ -245,6 +247,7 @@ def _device(row: dict[str, Any]) -> Device:
     return Device(
         **plain,
         phase=phase_name(row["phase"]),
+        unread=row["quality"] == Quality.STALE and not row["phase"],
         risk=_prefixed(Risk, row, "risk_") if row["risk_component"] else None,
         order=_prefixed(OpenOrder, row, "order_") if row["order_number"] else None,
     )

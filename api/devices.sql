@@ -1,7 +1,7 @@
 -- name: list
 SELECT d.id, d.name, d.family, d.model, d.firmware, d.state, d.last_frame_at, d.last_seen_at,
        coalesce(p.region, '') AS region, coalesce(p.site, '') AS site, coalesce(p.country, '') AS country,
-       f.phase,
+       f.phase, f.quality,
        h.ts AS health_at, h.score, coalesce(h.anomalous, false) AS anomalous, h.top_channel,
        z.component AS risk_component, z.failure_mode AS risk_failure_mode, z.probability AS risk_probability,
        z.horizon_h AS risk_horizon_h, z.p10_h AS risk_p10_h, z.p50_h AS risk_p50_h, z.p90_h AS risk_p90_h,
@@ -9,7 +9,7 @@ SELECT d.id, d.name, d.family, d.model, d.firmware, d.state, d.last_frame_at, d.
        a.alerts, a.notices
 FROM device d
 LEFT JOIN placement p ON p.device_id = d.id AND p.valid_to IS NULL
-LEFT JOIN LATERAL (SELECT phase FROM frame WHERE device_id = d.id AND ts = d.last_frame_at LIMIT 1) f ON true
+LEFT JOIN LATERAL (SELECT phase, quality FROM frame WHERE device_id = d.id AND ts = d.last_frame_at LIMIT 1) f ON true
 LEFT JOIN LATERAL (SELECT ts, score, anomalous, top_channel FROM health
                    WHERE device_id = d.id ORDER BY ts DESC LIMIT 1) h ON true
 LEFT JOIN LATERAL (SELECT * FROM component_hazard

@@ -16,6 +16,7 @@ from api import (
     scopes,
     story,
     summary,
+    telemetry,
     truth,
     views,
     work_orders,
@@ -96,6 +97,7 @@ def device_page(
             "device": devices.read_detail(connection, scope, name),
             "orders": work_orders.read_list(connection, scope, device=name, limit=3),
             "alerts": alerts.read_list(connection, scope, device=name, limit=5),
+            "said": telemetry.read_said(connection, scope, name, limit=12),
         }
     return render(request, server, "device.html", user=user, scope=scope, context=context)
 

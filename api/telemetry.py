@@ -27,6 +27,8 @@ router: Final = APIRouter(prefix="/devices", tags=["telemetry"])
 
 WINDOW: Final = timedelta(hours=48)
 LONGEST: Final = timedelta(days=400)
+SAID: Final = timedelta(days=30)
+"""How far back a device's page looks for what it said."""
 
 From = Annotated[AwareDatetime | None, Query(alias="from", description="default: 48 h before `to`")]
 To = Annotated[AwareDatetime | None, Query(description="default: the timeline's present")]
@@ -259,3 +261,16 @@ def read_marks(
             anomalous=[row["anomalous"] for row in health],
         ),
     )
+
+
+def read_said(
+    connection: DictConnection, scope: Scope, name: str, *, limit: int
+) -> list[EventMark]:
+    """Give what a device has said of late, the newest first; of the last thirty days.
+
+    Raises:
+        NotFound: there is no such device.
+    """
+    key = {"device_id": identify(connection, scope, name), "limit": limit}
+    window = window_of(scope, scope.now - SAID, None)
+    return [EventMark(**row) for row in connection.execute(_SQL["newest_events"], key | window)]

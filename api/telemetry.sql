@@ -39,6 +39,13 @@ WHERE device_id = %(device_id)s AND ts >= %(from)s AND ts < %(to)s
 ORDER BY ts DESC
 LIMIT 500
 
+-- name: newest_events
+SELECT ts, code, severity, component, details
+FROM event
+WHERE device_id = %(device_id)s AND ts >= %(from)s AND ts < %(to)s
+ORDER BY ts DESC
+LIMIT %(limit)s
+
 -- An alarm that began before the window still shades it.
 -- name: anomalies
 SELECT kind, ts, score, top_channel

@@ -28,6 +28,15 @@ One device's agent: it reads a printer or machine and reports over MQTT, losing 
 Each tells its options with --help. docs/devices/ has a page for each kind of device.
 """
 
+_RUN = """Read the device that a configuration describes and report what it says, until Ctrl-C.
+What is read is kept in the outbox beside the configuration until it is committed at the far end.
+docs/devices/README.md shows a whole configuration."""
+_ENROL = """Trade a claim token for credentials of the device's own: once, for a token that was used
+is worth nothing. They are kept beside the configuration, together with the broker's address and
+the keys whose commands are obeyed."""
+_RENEW = """Renew the secret of an enrolled device, which a running agent uses from its next
+connection on."""
+
 
 def main(argv: list[str] | None = None) -> None:
     """Do what is asked; an error of ours is one sentence and status 1."""
@@ -51,17 +60,17 @@ def _do(words: list[str]) -> None:
         from edge_agent.app import run  # noqa: PLC0415 - the others need none of it
 
         told = words[1:] if words[:1] == ["run"] else words
-        run(_reading("run one agent until it is told to stop").parse_args(told).config)
+        run(_reading("run", _RUN).parse_args(told).config)
 
 
 def _see_to_credentials(words: list[str]) -> None:
     from edge_agent.door import admission  # noqa: PLC0415 - only when it is asked for
 
     if words[0] == "renew":
-        config = _reading("renew the secret of an enrolled device").parse_args(words[1:]).config
+        config = _reading("renew", _RENEW).parse_args(words[1:]).config
         sys.stdout.write(f"renewed: {admission.renew(config)}\n")
         return
-    parser = _reading("claim a device's own credentials")
+    parser = _reading("enrol", _ENROL)
     parser.add_argument("--url", help="of the API; default: [enrol] in the configuration")
     parser.add_argument("--token", help="from `foremend device claim`; default: likewise")
     parser.add_argument("--allow-http", action="store_true", help="on a trusted network only")
@@ -72,8 +81,8 @@ def _see_to_credentials(words: list[str]) -> None:
     sys.stdout.write(f"enrolled: {login}\n")
 
 
-def _reading(purpose: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="foremend agent", description=purpose)
+def _reading(word: str, purpose: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"foremend agent {word}", description=purpose)
     parser.add_argument("config", type=Path, help="the agent's TOML file")
     return parser
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from edge_agent.complaints import complaint
 from edge_agent.sampling.config import SamplingConfig
 from foremend.errors import ConfigurationError
 from foremend.values import Timeline
@@ -115,4 +116,4 @@ def read_config(path: Path) -> HostConfig:
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
     except msgspec.DecodeError as error:
-        raise ConfigurationError(f"{path}: {error}") from error
+        raise ConfigurationError(f"{path}: {complaint(error, HostConfig)}") from error

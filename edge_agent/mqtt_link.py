@@ -11,6 +11,7 @@ import aiomqtt
 
 from edge_agent.link import Heard, LinkDown, Said
 from edge_agent.window import IN_FLIGHT
+from foremend.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 _ROOM: Final = 2 * IN_FLIGHT
 """QoS 1 handshakes that may be open at once: a full window, births and status beside it."""
+
+
+_SHUT_OUT: Final = frozenset({4, 5, 134, 135})
+"""Bad user name or password, not authorised: as MQTT 3.1.1 and 5 number them."""
 
 
 class MqttConnector:
@@ -47,9 +52,10 @@ class MqttConnector:
     async def connect(self, will: Said) -> AsyncIterator[MqttLink]:
         """Connect with a clean session, leaving a last will; LinkDown where that fails."""
         client = self._client(will)
-        with _translated():
+        where = f"{self._config.host}:{self._config.port}"
+        with _translated(where):
             async with client:
-                yield MqttLink(client)
+                yield MqttLink(client, where)
 
     def _client(self, will: Said) -> aiomqtt.Client:
         config = self._config
@@ -97,24 +103,24 @@ class _Client(aiomqtt.Client):
 class MqttLink:
     """A `Link` over one connected client."""
 
-    def __init__(self, client: aiomqtt.Client) -> None:
-        self._client = client
+    def __init__(self, client: aiomqtt.Client, where: str) -> None:
+        self._client, self._where = client, where
 
     async def publish(self, said: Said) -> None:
         """Hand a message over; at QoS 1, return when the broker has it (which proves nothing)."""
-        with _translated():
+        with _translated(self._where):
             await self._client.publish(said.topic, said.payload, qos=said.qos, retain=said.retain)
         _heed_cancellation()
 
     async def subscribe(self, topic_filter: str) -> None:
         """Ask for what matches the filter, at QoS 0."""
-        with _translated():
+        with _translated(self._where):
             await self._client.subscribe(topic_filter, qos=0)
         _heed_cancellation()
 
     async def heard(self) -> AsyncIterator[Heard]:
         """Give what arrives."""
-        with _translated():
+        with _translated(self._where):
             async for message in self._client.messages:
                 if isinstance(message.payload, bytes):
                     yield Heard(topic=message.topic.value, payload=message.payload)
@@ -128,15 +134,33 @@ def _heed_cancellation() -> None:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(where: str) -> Iterator[None]:
     try:
         yield
     except (aiomqtt.MqttError, OSError) as error:
-        raise LinkDown(f"the broker is not reached: {error}") from error
+        if isinstance(error, aiomqtt.MqttCodeError) and _code_of(error) in _SHUT_OUT:
+            raise LinkDown(
+                f"the broker {where} refuses this login: is the device enrolled or revoked,"
+                " and are agent.broker.username and password right?"
+            ) from error
+        raise LinkDown(f"the broker {where} is not reached: {error}") from error
+
+
+def _code_of(error: aiomqtt.MqttCodeError) -> int | None:
+    return error.rc if isinstance(error.rc, int) else getattr(error.rc, "value", None)
 
 
 def _tls_context(config: TlsConfig) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=config.ca)
-    if config.certificate is not None:
-        context.load_cert_chain(config.certificate, config.key)
+    """Make it; raises ConfigurationError where a file cannot be read or is no certificate."""
+    setting, file = "ca", config.ca
+    try:
+        context = ssl.create_default_context(cafile=config.ca)
+        if config.certificate is not None:
+            setting, file = "certificate", config.certificate
+            context.load_cert_chain(config.certificate, config.key)
+    except OSError as error:
+        why = error.strerror or error
+        raise ConfigurationError(
+            f"agent.broker.tls.{setting}: {file} cannot be used: {why}"
+        ) from error
     return context

@@ -142,6 +142,6 @@ def place(
 
 
 def unplaced(connection: psycopg.Connection[Any], tenant: str) -> list[dict[str, Any]]:
-    """Give `{id, name, family, now}` of devices of which nobody has said where they stand."""
+    """Give `{id, name, family, timeline, now}` of devices that nobody has said the place of."""
     cursor = connection.cursor(row_factory=dict_row)
     return cursor.execute(_SQL["unplaced"], {"tenant": tenant}).fetchall()

@@ -34,7 +34,7 @@ RETURNING device_id
 SELECT 1 FROM placement WHERE device_id = %(device_id)s AND valid_to IS NULL
 
 -- name: unplaced
-SELECT d.id, d.name, d.family, coalesce(t.now_at, now()) AS now
+SELECT d.id, d.name, d.family, d.timeline, coalesce(t.now_at, now()) AS now
 FROM device d
 JOIN timeline t ON t.name = d.timeline
 WHERE d.tenant = %(tenant)s

@@ -89,7 +89,12 @@ def boot_key(accepted: Accepted) -> BootKey:
 
 
 def earliest(boot: KnownBoot) -> Millis:
-    """Give the earliest instant that a frame of this boot may have."""
+    """Give the earliest instant that a frame of this boot may have.
+
+    A recording was made whenever it was, and the agent that plays it began only now.
+    """
+    if boot.timeline.startswith(f"{values.TimelineKind.REPLAY.value}:"):
+        return EARLIEST_MS
     return max(boot.booted_ms - EARLIEST_BEFORE_BOOT_MS, EARLIEST_MS)
 
 

@@ -10,6 +10,7 @@ from api.roles import Role
 from field_service import network
 from foremend.clock import to_datetime, wall_ms
 from foremend.db import bootstrap, connect, storage, transaction
+from foremend.values import TimelineKind
 from foremend.wire import partition_of
 from simulators.demo import MACHINES, PRINTERS
 
@@ -80,10 +81,14 @@ def seed_network(app_url: str, tenant: str) -> None:
 
 
 def place_devices(connection: psycopg.Connection[Any], tenant: str) -> int:
-    """Spread devices that nobody has placed over the depots, by name; gives their number."""
+    """Spread simulated devices that nobody has placed over the depots; gives their number.
+
+    Where a device of somebody's own stands, nobody but its owner can say.
+    """
     depots = [node for node in network.NETWORK if node.kind == "local_node"]
     with transaction(connection, tenant=tenant):
-        waiting = network.unplaced(connection, tenant)
+        nowhere = network.unplaced(connection, tenant)
+        waiting = [device for device in nowhere if device["timeline"] != TimelineKind.LIVE.value]
         for device in waiting:
             node = depots[partition_of(device["name"]) % len(depots)]
             network.place(

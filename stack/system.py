@@ -112,9 +112,7 @@ class System:
         argv = ("--scale", str(self.course.scale), "--seed", str(self.course.seed))
         service = foremend_service(FLEET, {**told, "FOREMEND_CREW_TOKEN": token}, *argv)
         self.supervisor.start([service])
-        self.tell(
-            f"fleet: {site.FLEET_WORDS}, simulated; one second is {self.course.scale / 3600:g} h"
-        )
+        self.tell(f"fleet: {site.FLEET_WORDS}, simulated; one second is {_span(self.course.scale)}")
 
     def _environment(self) -> dict[str, str]:
         told = service_environment(self.home, self.site, self.broker, tenant=self.course.tenant)
@@ -208,3 +206,15 @@ class System:
             if row is not None and not row["lag"]:
                 return
             self.supervisor.step(0.1)
+
+
+def _span(seconds: float) -> str:
+    """Give simulated time in the unit that a person would choose.
+
+    >>> _span(7200.0), _span(600.0), _span(1.0)
+    ('2 h', '10 min', '1 s')
+    """
+    size, unit = next(
+        (size, unit) for size, unit in ((3600, "h"), (60, "min"), (0, "s")) if seconds >= size
+    )
+    return f"{seconds / (size or 1):g} {unit}"

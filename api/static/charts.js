@@ -6,7 +6,7 @@ const HOUR = 3_600_000;
 const REFRESH_MS = 4000;
 const HEIGHT = 132;
 const SHORTEST_MS = 1000;
-const NAMES = { Cel: "°C", "/min": "rpm", "{rpm}": "rpm", "1": "", "mm3/s": "mm³/s", "m3/h": "m³/h", "m/s2": "m/s²" };
+const NAMES = { Cel: "°C", "/min": "rpm", "{rpm}": "rpm", "1": "", "mm3/s": "mm³/s", "m3/h": "m³/h", "m/s2": "m/s²", By: "bytes" };
 
 const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
@@ -21,7 +21,8 @@ function moments(splits, step) {
   });
 }
 
-const unitOf = (code) => NAMES[code] ?? code;
+// What UCUM sets in braces only says what is counted, as the name does already.
+const unitOf = (code) => NAMES[code] ?? code.replace(/\{[^}]*\}/, "");
 
 function colours() {
   const style = getComputedStyle(document.documentElement);
@@ -130,10 +131,8 @@ class Charts {
 
   choose(button) {
     this.zoom = null;
-    this.hours = Number(button.dataset.hours);
-    for (const other of this.root.querySelectorAll("[data-hours]")) {
-      other.setAttribute("aria-pressed", String(other === button));
-    }
+    this.chosen = true;
+    this.press(button);
     this.load();
   }
 
@@ -179,10 +178,29 @@ class Charts {
       const moved = this.now === undefined && this.hours !== 48;
       this.now = frames.now_ms;
       if (moved) { await this.load(); return; }
+      if (this.fits(frames)) { await this.load(); return; }
       this.draw(frames, marks);
     } catch (error) {
       this.status.hidden = false;
       this.status.textContent = `Telemetry could not be read: ${error.message}`;
+    }
+  }
+
+  // A device that is new is shown over the shortest span that holds all of it, until somebody chooses.
+  fits(frames) {
+    if (this.chosen || this.around !== null || this.zoom !== null || !frames.t_ms.length) return false;
+    this.chosen = true;
+    const age = (frames.now_ms - frames.t_ms[0]) / HOUR;
+    const button = [...this.root.querySelectorAll("[data-hours]")].find((one) => Number(one.dataset.hours) >= age);
+    if (!button || Number(button.dataset.hours) >= this.hours) return false;
+    this.press(button);
+    return true;
+  }
+
+  press(button) {
+    this.hours = Number(button.dataset.hours);
+    for (const other of this.root.querySelectorAll("[data-hours]")) {
+      other.setAttribute("aria-pressed", String(other === button));
     }
   }
 
@@ -210,16 +228,17 @@ class Charts {
 
   one(channel, times) {
     this.put(channel.name, this.names[channel.name] ?? channel.name.replaceAll("_", " "), unitOf(channel.unit),
-      [times, channel.hi, channel.lo, channel.mid], null);
+      [times, channel.hi, channel.lo, channel.mid], null, channel.kind === "state" ? 1 : 3);
   }
 
-  put(name, title, unit, data, before) {
+  // A mean of states is no state: of those the highest stands in the title.
+  put(name, title, unit, data, before, told = 3) {
     const held = this.plots.get(name) ?? this.make(name, title, unit, data, before);
     held.plot.setData(data, false);
     held.plot.batch(() => {
       held.plot.setScale("x", { min: this.window[0], max: this.window[1] });
     });
-    const last = data[3].findLast((value) => value !== null);
+    const last = data[told].findLast((value) => value !== null);
     held.latest = `${shown(last)}${unit ? ` ${unit}` : ""}`;
     held.output.textContent = held.latest;
   }

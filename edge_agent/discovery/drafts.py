@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Final, Literal
+
+from edge_agent.discovery.toml import spelt
+from edge_agent.units import code_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -27,6 +29,7 @@ class Seen:
     names: tuple[str, ...]
     """Its own name, and those of what it belongs to, the nearest first."""
     unit: str = "1"
+    """As it shows it."""
     low: float | None = None
     high: float | None = None
     kind: Literal["gauge", "counter", "state"] = "gauge"
@@ -49,8 +52,8 @@ class Draft:
             "# A draft, made of what the machine says of itself. Throw out what nobody needs, name",
             "# the part that a channel speaks of (component), correct units (docs/devices).",
             'family = "machine"',
-            f"model = {_spelt(self.model)}",
-            f"source = {_spelt(self.source)}",
+            f"model = {spelt(self.model)}",
+            f"source = {spelt(self.source)}",
             "delta = true",
         ]
         job = [] if self.job is None else _job(*self.job)
@@ -59,15 +62,17 @@ class Draft:
 
 
 def _job(path: str, words: Mapping[str, Job]) -> list[str]:
-    spelt = ", ".join(f"{_spelt(word)} = {_spelt(means)}" for word, means in words.items())
-    return ["", "[job]", f"path = {_spelt(path)}", f"words = {{ {spelt} }}"]
+    table = ", ".join(f"{spelt(word)} = {spelt(means)}" for word, means in words.items())
+    return ["", "[job]", f"path = {spelt(path)}", f"words = {{ {table} }}"]
 
 
 def _channel(name: str, seen: Seen) -> Iterator[str]:
-    yield from ("", "[[channels]]", f"name = {_spelt(name)}", f"path = {_spelt(seen.path)}")
-    yield f"unit = {_spelt(seen.unit)}"
+    yield from ("", "[[channels]]", f"name = {spelt(name)}", f"path = {spelt(seen.path)}")
+    code = code_of(seen.unit)[:MOST_NAME]
+    told = f"   # told as {spelt(seen.unit)}" if code != seen.unit else ""
+    yield f"unit = {spelt(code)}{told}"
     if seen.kind != "gauge":
-        yield f"kind = {_spelt(seen.kind)}"
+        yield f"kind = {spelt(seen.kind)}"
     if seen.low is not None and seen.high is not None and seen.low < seen.high:
         yield f"low = {float(seen.low)}"
         yield f"high = {float(seen.high)}"
@@ -88,21 +93,3 @@ def _named(seen: Iterable[Seen]) -> list[str]:
         fits = (name.strip("_")[:MOST_NAME] for name in chain(longer, numbered))
         taken[next(name for name in fits if name and name not in taken)] = None
     return list(taken)
-
-
-def _spelt(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
-
-
-UCUM: Final = {
-    "°C": "Cel", "C": "Cel", "degC": "Cel", "K": "K", "°F": "[degF]",
-    "r/min": "/min", "rpm": "/min", "1/min": "/min", "min⁻¹": "/min", "Hz": "Hz",
-    "A": "A", "mA": "mA", "V": "V", "mV": "mV", "W": "W", "kW": "kW", "kW·h": "kW.h", "kWh": "kW.h",
-    "bar": "bar", "mbar": "mbar", "Pa": "Pa", "kPa": "kPa", "MPa": "MPa",
-    "mm": "mm", "m": "m", "µm": "um", "mm/s": "mm/s", "m/s": "m/s", "m/s²": "m/s2",
-    "mm/min": "mm/min",
-    "N": "N", "kN": "kN", "N·m": "N.m", "Nm": "N.m", "kg": "kg", "t": "t",
-    "l/min": "L/min", "l/h": "L/h", "m³/h": "m3/h", "l": "L", "m³": "m3",
-    "s": "s", "ms": "ms", "min": "min", "h": "h", "%": "%", "°": "deg", "": "1",
-}  # fmt: skip
-"""Symbols as machines show them -> UCUM; one that is not here goes as it is shown."""

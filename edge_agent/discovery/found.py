@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+
+from edge_agent.discovery.toml import spelt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,6 +54,8 @@ class Home:
     url: str | None = None
     """Of the API, and a claim token: the device then gets credentials of its own."""
     token: str | None = None
+    allow_http: bool = False
+    """Whether the token may travel in clear."""
 
 
 def configuration(found: Found, home: Home) -> str:
@@ -60,25 +63,21 @@ def configuration(found: Found, home: Home) -> str:
     host, _, port = home.broker.rpartition(":")
     lines = [
         f"# Found as {found.name}. Start it with: foremend agent run {found.device}.toml",
-        f"outbox = {_spelt(found.device + '.sqlite3')}",
-        f"credentials = {_spelt(found.device + '.credentials.json')}",
+        f"outbox = {spelt(found.device + '.sqlite3')}",
+        f"credentials = {spelt(found.device + '.credentials.json')}",
         "",
         "[agent]",
-        f"tenant = {_spelt(home.tenant)}",
-        f"device = {_spelt(found.device)}",
-        f"broker = {{ host = {_spelt(host)}, port = {int(port)} }}",
+        f"tenant = {spelt(home.tenant)}",
+        f"device = {spelt(found.device)}",
+        f"broker = {{ host = {spelt(host)}, port = {int(port)} }}",
     ]
     if home.url is not None and home.token is not None:
-        lines += ["", "[enrol]", f"url = {_spelt(home.url)}", f"token = {_spelt(home.token)}"]
-    lines += ["", "[source]", f"kind = {_spelt(found.kind)}"]
+        lines += ["", "[enrol]", f"url = {spelt(home.url)}", f"token = {spelt(home.token)}"]
+        lines += ["allow_http = true"] if home.allow_http else []
+    lines += ["", "[source]", f"kind = {spelt(found.kind)}"]
     if found.mapping:
-        lines.append(f"mapping = {_spelt(found.mapping_file)}")
-    lines += [f"{name} = {_spelt(value)}" for name, value in found.settings.items()]
+        lines.append(f"mapping = {spelt(found.mapping_file)}")
+    lines += [f"{name} = {spelt(value)}" for name, value in found.settings.items()]
     for name, where in found.wants.items():
         lines += [f"# {where}:", f'{name} = ""']
     return "\n".join(lines) + "\n"
-
-
-def _spelt(value: str | float) -> str:
-    """Spell a value in TOML, whose plain strings, numbers and truths are JSON's."""
-    return json.dumps(value, ensure_ascii=False)

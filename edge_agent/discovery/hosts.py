@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from socket import gethostname
 from typing import Final
 
 import httpx
@@ -11,6 +12,8 @@ import msgspec
 from edge_agent.discovery.found import Found
 
 ANSWER_S: Final = 3.0
+THIS: Final = "127.0.0.1"
+"""This machine, which is always asked: an agent runs best beside what it reads."""
 _ASKED: Final = (
     ("moonraker", 7125, "/server/info", "result"),
     ("octoprint", 80, "/api/version", "text"),
@@ -44,7 +47,8 @@ async def _ask(
         "octoprint": {"api_key": "an application key, from OctoPrint's settings"},
     }[kind]
     wants = key if kind == "octoprint" or locked else {}
-    return Found(kind=kind, name=f"{kind}-{host}", settings={"url": url}, wants=wants)
+    name = f"{kind}-{gethostname() if host == THIS else host}"
+    return Found(kind=kind, name=name, settings={"url": url}, wants=wants)
 
 
 def _tells(answer: httpx.Response, word: str) -> bool:

@@ -12,7 +12,7 @@ from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.uaerrors import UaError
 
-from edge_agent.discovery.drafts import UCUM, Draft, Seen
+from edge_agent.discovery.drafts import Draft, Seen
 from edge_agent.discovery.found import Found
 from edge_agent.live.mapping import load
 from edge_agent.sources.opcua.words import HEALTH_CHANNEL
@@ -167,7 +167,7 @@ def _seen(one: _Variable, value: object, path: str, of: dict[tuple[ua.NodeId, st
     return Seen(
         path=path,
         names=one.names,
-        unit=UCUM.get(shown, shown)[:64],
+        unit=shown or "1",
         low=getattr(span, "Low", None),
         high=getattr(span, "High", None),
         kind="state" if isinstance(value, bool) else "gauge",

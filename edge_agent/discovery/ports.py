@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 CAN_TYPE: Final = "280"
 """ARPHRD_CAN, of a network interface (linux/if_arp.h)."""
 USUAL_BAUD: Final = 115_200
-J1939_BITRATE: Final = 250_000
-"""SAE J1939-11."""
 
 
 def serial_ports(told: Iterable[ListPortInfo] | None = None) -> list[Found]:
@@ -47,10 +45,9 @@ def can_interfaces(net: Path = Path("/sys/class/net")) -> list[Found]:
             kind="j1939",
             name=f"machine-{interface.name}",
             settings={
-                "mapping": "excavator",
                 "interface": "socketcan",
                 "channel": interface.name,
-                "bitrate": J1939_BITRATE,
+                "mapping": "excavator",
             },
         )
         for interface in sorted(net.iterdir() if net.is_dir() else ())

@@ -133,7 +133,8 @@ def post_json(url: str, body: dict[str, Any]) -> bytes:
             raise Unavailable(f"{url}: {reason}") from error
         raise EnrolmentRefused(f"{url}: {reason}") from error
     except (URLError, OSError) as error:
-        raise Unavailable(f"{url} does not answer: {error}") from error
+        why = error.reason if isinstance(error, URLError) else error
+        raise Unavailable(f"{url} does not answer: {why}; is that the API's address?") from error
 
 
 _LATER: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT})

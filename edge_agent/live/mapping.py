@@ -10,6 +10,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from edge_agent import units
+from edge_agent.complaints import complaint
 from foremend import wire
 from foremend.errors import ConfigurationError
 
@@ -36,6 +38,9 @@ class Mapped(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """For states that are told as text."""
     stale_after_s: Annotated[float, Meta(gt=0)] | None = None
     """Instead of the source's own; where the peer tells this one seldom."""
+
+    def __post_init__(self) -> None:
+        units.check(self.name, self.unit)
 
     def channel(self) -> wire.Channel:
         """Give what a birth says of it."""
@@ -100,21 +105,34 @@ class Mapping(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(f"channels named twice: {', '.join(twice)}")
 
     def fitted(
-        self, *, more: tuple[Mapped, ...], without: tuple[str, ...], model: str | None
+        self,
+        *,
+        more: tuple[Mapped, ...],
+        without: tuple[str, ...],
+        model: str | None,
+        parts: tuple[wire.Component, ...] = (),
     ) -> Mapping:
-        """Give the mapping of one device, which has channels more or fewer than its model.
+        """Give the mapping of one device, which has channels or parts that its model has not.
 
         Raises:
             ConfigurationError: a channel to leave out is not there, or one is named twice.
         """
         names = {channel.name for channel in self.channels}
         if unknown := sorted(set(without) - names):
-            raise ConfigurationError(f"source.without: no channel {', '.join(unknown)}")
+            there = ", ".join(sorted(names))
+            raise ConfigurationError(
+                f"source.without: there is no channel {', '.join(unknown)}; there are {there}"
+            )
         replaced = {channel.name for channel in more} | set(without)
         kept = tuple(channel for channel in self.channels if channel.name not in replaced)
+        named = {part.instance for part in parts}
+        components = tuple(part for part in self.components if part.instance not in named)
         try:
             return msgspec.structs.replace(
-                self, channels=kept + more, model=self.model if model is None else model
+                self,
+                channels=kept + more,
+                components=components + parts,
+                model=self.model if model is None else model,
             )
         except ValueError as error:
             raise ConfigurationError(f"source.channels: {error}") from error
@@ -142,11 +160,10 @@ def load(name: str) -> Mapping:
     try:
         return msgspec.toml.decode(file.read_bytes(), type=Mapping)
     except FileNotFoundError as error:
-        known = ", ".join(shipped()) or "none"
-        raise ConfigurationError(
-            f"source.mapping: there is no {name!r}; shipped are {known}, or name a .toml file"
-        ) from error
+        known = ", ".join(shipped())
+        told = f"source.mapping: there is no {name!r}; shipped are {known}, or name a .toml file"
+        raise ConfigurationError(told) from error
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be read: {error.strerror}") from error
     except msgspec.DecodeError as error:
-        raise ConfigurationError(f"{file}: {error}") from error
+        raise ConfigurationError(f"{file}: {complaint(error, Mapping)}") from error

@@ -16,6 +16,7 @@ from edge_agent.live.happened import Happened
 from edge_agent.live.mapping import Mapped, load
 from edge_agent.live.odometers import Logbook, Usage
 from edge_agent.live.present import Present
+from edge_agent.live.reasons import reason_of
 from edge_agent.live.words import Told
 from edge_agent.selftest.bench import Testable
 from edge_agent.selftest.orders import PHASES, SELF_TEST, SelfTests
@@ -24,7 +25,7 @@ from edge_agent.selftest.reading import reading
 from edge_agent.source import Description, Frame, Happening
 from edge_agent.tasks import end
 from foremend import wire  # noqa: TC001 - msgspec reads the annotations at run time
-from foremend.errors import Unavailable
+from foremend.errors import ForemendError, Unavailable
 from foremend.values import SOURCE_BACK, SOURCE_LOST, Phase
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class LiveConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Instead of the mapping's."""
     channels: tuple[Mapped, ...] = ()
     """More than the mapping has, or in place of its own of the same name."""
+    components: tuple[wire.Component, ...] = ()
+    """Parts likewise; with a serial number, where it is known."""
     without: tuple[str, ...] = ()
     """Channels of the mapping that this device has not."""
     every_s: Seconds = 1.0
@@ -66,7 +69,9 @@ class LiveConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def device(self) -> DeviceMapping:
         """Give the mapping of this device; raises ConfigurationError."""
-        return load(self.mapping).fitted(more=self.channels, without=self.without, model=self.model)
+        return load(self.mapping).fitted(
+            more=self.channels, parts=self.components, without=self.without, model=self.model
+        )
 
 
 class LiveSource:
@@ -194,8 +199,8 @@ class LiveSource:
                 reason = "the connection was closed"
             except TimeoutError:
                 reason = f"silent for {self._config.silence_s:g} s"
-            except (Unavailable, OSError) as error:
-                reason = str(error)
+            except (ForemendError, OSError) as error:
+                reason = reason_of(error)
             except Exception as error:
                 # A fault in reading one device must not stop its agent, which has more to do.
                 LOG.exception("reading failed")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from edge_agent.complaints import complaint
 from foremend.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -41,18 +42,13 @@ def make_source(told: dict[str, Any], site: Site) -> Source:
     """
     settings = dict(told)
     kind = find(settings.pop("kind", USUAL))
+    if empty := [name for name, value in settings.items() if value == ""]:
+        raise ConfigurationError(f"source.{empty[0]}: is empty; give it a value, or leave it out")
     try:
         config = msgspec.convert(settings, kind.config)
     except msgspec.ValidationError as error:
-        raise ConfigurationError(_placed(str(error))) from error
+        raise ConfigurationError(complaint(error, kind.config, "source")) from error
     return kind.make(config, site)
-
-
-def _placed(complaint: str) -> str:
-    """Say where in the file a setting stands; of the table itself the complaint names no place."""
-    if "`$" not in complaint:
-        return f"{complaint} - at `$.source`"
-    return complaint.replace("`$", "`$.source")
 
 
 def find(name: object) -> SourceKind:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from edge_agent import units
 from edge_agent.source import Description, Frame, Happening
 from edge_agent.sources.kinds import SourceKind
 from foremend import wire
@@ -39,6 +40,10 @@ class DeviceConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     firmware: wire.Text = ""
     channels: Annotated[tuple[wire.Channel, ...], Meta(min_length=1, max_length=wire.MAX_CHANNELS)]
     components: tuple[wire.Component, ...] = ()
+
+    def __post_init__(self) -> None:
+        for channel in self.channels:
+            units.check(channel.name, channel.unit)
 
     def description(self, *, patient: bool = False) -> Description:
         """Give it as a source does."""

@@ -12,6 +12,8 @@ from stack.commands.devices import Name, Tenant, work
 from stack.commands.terms import JsonOption, seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import psycopg
 
 commands: Final = typer.Typer()
@@ -22,16 +24,31 @@ commands.add_typer(twin, name="twin")
 
 ASKED_BY: Final = "command line"
 OPEN: Final = ("queued", "sent", "accepted")
+_IN_WORDS: Final = {
+    "unknown_kind": "this device cannot do that; docs/devices/ says what each kind of device can",
+    "forbidden_phase": "not while the device does what it does now; docs/devices/ says when",
+    "expired": "it did not reach the device in time: is it online?",
+    "clock_not_trusted": "the device does not trust its clock yet",
+}
+"""Why a command came to nothing; what has no entry is said as the device said it."""
 Timeline = Annotated[str, typer.Option(help="on which the device lives")]
 
 
 @command.command()
 def send(
     device: Name,
-    kind: Annotated[str, typer.Argument(help="burst, report, or what its source can do")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="burst, report, or what its page in docs/devices/ lists: pause, diagnostics, ..."
+        ),
+    ],
     *,
     arg: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, as often as needed")] = None,
-    phase: Annotated[list[str] | None, typer.Option(help="in which alone it may run")] = None,
+    phase: Annotated[
+        list[str] | None,
+        typer.Option(help="in which alone it may run: idle, running, ...; may be repeated"),
+    ] = None,
     expires: Annotated[str, typer.Option(help="on the device's timeline")] = "60s",
     wait: Annotated[str, typer.Option(help="for the answer at most so long")] = "15s",
     timeline: Timeline = "live",
@@ -58,8 +75,22 @@ def send(
         time.sleep(0.2)
         with work(tenant) as (connection, _):
             row = downlink.command(connection, device_id=device_id, command_id=row["id"])
-    _tell(row, f"{row['id']}: {row['state']} {row['reason']}", as_json=as_json)
+    _tell(row, "\n".join(answer(row)), as_json=as_json)
     raise typer.Exit(row["state"] in {"refused", "failed", "expired"})
+
+
+def answer(row: Mapping[str, Any]) -> list[str]:
+    """Give a command's answer in lines for a person: what came of it, and the figures below.
+
+    >>> answer({"id": "c1", "state": "finished", "reason": "", "details": {"port": "VIRTUAL"}})
+    ['c1: finished', '  port = VIRTUAL']
+    """
+    reason = _IN_WORDS.get(row["reason"], row["reason"])
+    if row["state"] in OPEN:
+        reason = "no answer yet; see `foremend command list`"
+    head = f"{row['id']}: {row['state']}"
+    figures = [f"  {name} = {value}" for name, value in sorted(row["details"].items())]
+    return [f"{head}: {reason}" if reason else head, *figures]
 
 
 @command.command(name="list")
@@ -74,6 +105,7 @@ def listed(
         rows = downlink.commands(connection, device_id=device_id, limit=50)
     for row in rows:
         text = f"{row['id']} {row['asked_at']:%F %T} {row['kind']}: {row['state']} {row['reason']}"
+        text = text.rstrip()
         _tell(row, text, as_json=as_json)
 
 
@@ -86,7 +118,11 @@ def desire(
     tenant: Tenant = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say how a device should be set; what is left out is as its own file says."""
+    """Say how a device should be set; what is left out is as its own file says.
+
+    As in: twin set voron log_level=DEBUG sampling.default.report=change
+    sampling.hotend_temp.deadband=0.5. docs/devices/README.md lists the settings.
+    """
     from api import downlink
 
     with work(tenant) as (connection, whose):
@@ -149,7 +185,8 @@ def _phase(name: str) -> int:
     try:
         return Phase[name.upper()].value
     except KeyError:
-        raise typer.BadParameter(f"{name!r} is no phase") from None
+        known = ", ".join(phase.name.lower() for phase in Phase)
+        raise typer.BadParameter(f"{name!r} is no phase; there are {known}") from None
 
 
 def _tell(row: dict[str, Any], text: str, *, as_json: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from rich import box
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ _POLICIES: Final = {
     "run_to_failure": "run to failure",
     "calendar": "by the calendar",
 }
+_WHOLE_FROM: Final = 1000
+"""From here on a tenth tells nothing."""
 
 
 def tables(figures: dict[str, Any]) -> list[Table]:
@@ -24,8 +27,8 @@ def tables(figures: dict[str, Any]) -> list[Table]:
 def _policies(figures: dict[str, Any]) -> Table:
     terms = figures["terms"]
     title = f"{terms['devices']} devices over {terms['days']:g} simulated days"
-    headings = ("failures", "foreseen", "missed", "false orders", "lead h", "down h")
-    laid = _table(title, "policy", (*headings, f"cost {terms['currency']}"))
+    headings = ("failures", "foreseen", "missed", "false\norders", "lead h", "down h")
+    laid = _table(title, "policy", (*headings, f"cost\n{terms['currency']}"))
     for policy, name in _POLICIES.items():
         laid.add_row(name, *map(_cell, figures[policy].values()))
     return laid
@@ -39,7 +42,8 @@ def _quarters(quarters: list[dict[str, float | None]]) -> Table:
 
 
 def _table(title: str, first: str, others: Iterable[str]) -> Table:
-    laid = Table(title=title)
+    # Eighty columns must do.
+    laid = Table(title=title, box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     laid.add_column(first, no_wrap=True)
     for heading in others:
         laid.add_column(heading, justify="right", no_wrap=True)
@@ -51,4 +55,6 @@ def _cell(value: float | None) -> str:
         return "-"
     if isinstance(value, int):
         return f"{value:,}"
+    if value >= _WHOLE_FROM:
+        return f"{value:,.0f}"
     return f"{value:.2f}" if value <= 1.0 else f"{value:,.1f}"

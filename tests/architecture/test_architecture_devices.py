@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.live.mapping import Mapped, Mapping, shipped
+from edge_agent.live.mapping import Mapped, Mapping, load, shipped
 from edge_agent.live.table import MARKED, renewed, table
+from simulators import specs
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "docs" / "devices").glob("*.md"))
@@ -28,6 +29,22 @@ def test_every_marker_is_closed(page: Path) -> None:
 def test_every_shipped_mapping_stands_on_a_page() -> None:
     shown = {found["name"] for page in PAGES for found in MARKED.finditer(page.read_text("utf-8"))}
     assert set(shipped()) <= shown
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_a_channel_speaks_of_the_part_that_simulations_and_kits_call_so(name: str) -> None:
+    mapping = load(name)
+    simulated = {spec.family: spec for spec in map(specs.load, ("printer", "machine", "excavator"))}
+    spec = simulated.get(mapping.family)
+    known = {} if spec is None else {channel.name: channel.component for channel in spec.channels}
+
+    strayed = {
+        channel.name: (channel.component, known[channel.name])
+        for channel in mapping.channels
+        if known.get(channel.name) not in {None, channel.component}
+    }
+
+    assert strayed == {}
 
 
 def test_a_table_tells_all_that_is_made_of_a_word() -> None:

@@ -145,3 +145,9 @@ def test_frames_from_long_before_the_boot_are_refused(store):
     message = wire.Data(boot="b1", seq=0, schema=SCHEMA, frames=early)
     committed = commit(store, birth(), arrival(wire.Up.DATA, message))
     assert [r.reason for r in committed.refused] == ["too_early"]
+
+
+def test_a_recording_may_be_far_older_than_the_agent_that_plays_it(store):
+    played = birth(boot_ms=START + 200 * 86_400_000, timeline="replay:march")
+    committed = commit(store, played, data(0))
+    assert (list(committed.refused), committed.messages) == ([], 1)

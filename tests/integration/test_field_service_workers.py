@@ -22,6 +22,7 @@ from field_service.values import Subject
 from foremend.db import EVERY_TENANT, connect, transaction
 from foremend.errors import NotFound
 from foremend.values import AsFound
+from stack.site import place_devices
 from tests.field_world import HOUR, START, World
 
 if TYPE_CHECKING:
@@ -436,6 +437,21 @@ def test_a_device_that_moves_keeps_where_it_was(world: World) -> None:
         place(world.connection, device_id=world.device, region="moon", org_node=None, at=START)
     with world.transaction("demo"), pytest.raises(NotFound, match="device"):
         place(world.connection, device_id=99, region="europe", org_node=None, at=START)
+
+
+def test_the_demonstration_places_simulated_devices_and_nobody_elses(world: World) -> None:
+    world.query("DELETE FROM placement")
+    world.query("INSERT INTO timeline VALUES ('live', 'live', NULL) ON CONFLICT DO NOTHING")
+    world.query(
+        "INSERT INTO device (tenant, timeline, name, partition, family, state)"
+        " VALUES ('demo', 'live', 'voron', 1, 'fdm_printer', 'online')"
+    )
+
+    placed = place_devices(world.connection, "demo")
+
+    with world.transaction("demo"):
+        assert placed == 1
+        assert [device["name"] for device in unplaced(world.connection, "demo")] == ["voron"]
 
 
 def test_a_device_nobody_placed_is_listed_and_served_from_headquarters(world: World) -> None:

@@ -82,8 +82,14 @@ def test_a_wrong_setting_is_named(tmp_path: Path, old: str, new: str, complaint:
     [
         ({"kind": "tea_leaves"}, "there is no 'tea_leaves'; installed are .*lines"),
         ({"family": "f", "channels": [{"name": "a", "unit": "1"}]}, "model"),
-        ({"family": "f", "model": "m", "pth": "-"}, r"pth.* - at `\$.source`"),
-        ({"family": "f", "model": "m", "channels": [{"name": "a"}]}, r"\$.source.channels"),
+        (
+            {"family": "f", "model": "m", "pth": "-"},
+            "source.pth: there is no such setting; is it path?",
+        ),
+        (
+            {"family": "f", "model": "m", "channels": [{"name": "a"}]},
+            r"source.channels\[0\].unit: is missing; add it",
+        ),
     ],
 )
 def test_a_wrong_setting_of_a_source_is_named(settings, complaint: str, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 from edge_agent.config import read_config
 from edge_agent.discovery import hosts, machines, mdns, notices, ports
-from edge_agent.discovery.command import write
+from edge_agent.discovery.command import once, write
 from edge_agent.discovery.drafts import Draft, Seen
 from edge_agent.discovery.found import Found, Home
 from edge_agent.live.mapping import Mapping, load
@@ -153,17 +154,60 @@ def test_a_configuration_that_is_written_can_be_read_and_is_never_overwritten(
     )
     home = Home(tenant="demo", broker="broker.example:8883", url="https://f.example", token="t")
 
-    told = write(found, home, tmp_path / "agents")
-    again = write(found, home, tmp_path / "agents")
+    _, told = write(found, home, tmp_path / "agents")
+    _, again = write(found, home, tmp_path / "agents")
 
     file = tmp_path / "agents" / f"{found.device}.toml"
     config = read_config(file)
-    assert "start it with foremend agent run" in told
+    assert f"foremend agent run {file}" in told
     assert "is there already" in again
     assert file.stat().st_mode & 0o077 == 0
     assert (config.agent.device, config.agent.broker.port) == ("Voron-2-4-1", 8883)
     assert config.source == {"kind": "moonraker", "url": "http://10.0.0.5:7125"}
     assert config.enrol is not None
+
+
+def test_each_configuration_that_is_written_is_one_that_an_agent_takes(tmp_path: Path) -> None:
+    (tmp_path / "can0").mkdir()
+    (tmp_path / "can0" / "type").write_text("280\n")
+    usb = SimpleNamespace(device="/dev/ttyUSB0", serial_number="A5", vid=0x0403)
+    printer = notices.read_notice(NOTICE, "10.0.0.7")
+    assert printer is not None
+    found = [
+        *ports.can_interfaces(tmp_path),
+        *ports.serial_ports([usb]),  # type: ignore[list-item]
+        Found(kind="moonraker", name="voron", settings={"url": "http://10.0.0.5:7125"}),
+        Found(kind="octoprint", name="octo", settings={"url": "http://o", "api_key": "k"}),
+        replace(printer, settings={**printer.settings, "password": "12345678"}, wants={}),
+    ]
+
+    for one in found:
+        file, _ = write(one, Home(), tmp_path / "agents")
+        assert file is not None
+        make_source(read_config(file).source, Site(device=one.device, folder=tmp_path))
+
+
+def test_without_a_token_it_says_how_a_device_is_let_in(tmp_path: Path) -> None:
+    _, told = write(Found(kind="moonraker", name="voron", settings={}), Home(), tmp_path)
+
+    assert "foremend device claim voron" in told
+    assert f"foremend agent enrol {tmp_path / 'voron.toml'} --url URL --token TOKEN" in told
+
+
+async def test_a_server_on_this_machine_bears_the_machines_own_name() -> None:
+    answers = {"/server/info": b'{"result": {"klippy_state": "ready"}}'}
+    async with serving(answers) as port:
+        (one,) = await hosts.ask([f"127.0.0.1:{port}"])
+
+    assert one.name == f"moonraker-{socket.gethostname()}"
+
+
+def test_one_server_under_two_addresses_of_this_machine_is_one_device() -> None:
+    near = Found(kind="moonraker", name="voron", settings={"url": "http://127.0.0.1:7125"})
+    same = Found(kind="moonraker", name="again", settings={"url": "http://127.0.0.2:7125"})
+    other = Found(kind="moonraker", name="other", settings={"url": "http://192.0.2.9:7125"})
+
+    assert [one.name for one in once([near, same, other])] == ["voron", "other"]
 
 
 def test_the_command_says_what_it_found_as_json() -> None:
@@ -195,7 +239,7 @@ async def test_a_machine_that_can_be_looked_at_gets_a_mapping_that_reads_it(tmp_
 
 async def test_an_mtconnect_agents_machine_gets_a_mapping_that_reads_it(tmp_path: Path) -> None:
     async with running(Agent()) as port:
-        (found,) = await machines.ask([f"127.0.0.1:{port}"])
+        (found,) = await machines.ask([f"http://127.0.0.1:{port}"])
     write(found, Home(), tmp_path)
     mapping = load(str(tmp_path / found.mapping_file))
     assert (found.kind, found.device, mapping.model) == ("mtconnect", "Lathe", "Acme L7")
@@ -230,14 +274,16 @@ def test_whatever_is_found_gets_a_configuration_that_a_source_can_be_made_of(
         make_source(config.source, Site(device=found.device, folder=tmp_path))
 
 
-NAMES = st.lists(st.text(max_size=80), min_size=1, max_size=3)
+NAMES = st.tuples(st.text(max_size=80), st.text(max_size=80))
 
 
 @settings(deadline=None)
 @given(st.lists(NAMES, min_size=1, max_size=12))
-def test_whatever_values_are_called_each_gets_a_name_of_its_own(called: list[list[str]]) -> None:
+def test_whatever_values_are_called_each_gets_a_name_of_its_own(
+    called: list[tuple[str, ...]],
+) -> None:
     seen = tuple(
-        Seen(path=f"i={at}", names=tuple(names), unit="") for at, names in enumerate(called)
+        Seen(path=f"i={at}", names=names, unit=names[-1]) for at, names in enumerate(called)
     )
     text = Draft(model='a "b" \\', source="s", seen=seen).toml()
     mapping = msgspec.toml.decode(text, type=Mapping)

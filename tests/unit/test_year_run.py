@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import cache
+from io import StringIO
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from foremend.errors import ConfigurationError
@@ -90,6 +92,20 @@ def test_figures_can_be_told_to_programs_and_to_people() -> None:
     assert len(mine["quarters"]) == 4
     policies, quarters = tables(mine)
     assert (policies.row_count, quarters.row_count) == (3, 4)
+
+
+def test_a_year_of_large_figures_fits_a_terminal_of_eighty_columns() -> None:
+    row = dict(
+        zip(figures()["foremend"], (1020, 944, 76, 224, 71.2, 19122.1, 737415.2), strict=True)
+    )
+    large = figures() | dict.fromkeys(("foremend", "run_to_failure", "calendar"), row)
+    console = Console(width=80, file=StringIO(), record=True)
+
+    console.print(*tables(large))
+
+    told = console.export_text()
+    assert "737,415" in told
+    assert "…" not in told
 
 
 def test_a_window_must_divide_the_time_between_two_judgements() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from msgspec import Meta
@@ -14,6 +17,7 @@ from pymodbus.pdu.mei_message import ReadDeviceInformationResponse
 
 from edge_agent.downlink.answers import fitting
 from edge_agent.downlink.kinds import ANY, DIAGNOSTICS
+from edge_agent.live.reasons import reason_of
 from edge_agent.live.source import LiveConfig, LiveSource, Seconds
 from edge_agent.live.words import Told
 from edge_agent.sources.kinds import SourceKind
@@ -84,7 +88,7 @@ class ModbusPeer:
         client = _client(self._config)
         try:
             if not await client.connect():
-                raise Unavailable("there is no connection")
+                raise Unavailable(_unreached(self._config))
             self._client = client
             while True:
                 due_s = asyncio.get_running_loop().time() + self._config.poll_s
@@ -160,8 +164,20 @@ class ModbusPeer:
     def _warn_once(self, block: Block, answer: str) -> None:
         if block not in self._refused:
             self._refused.add(block)
-            told = {"table": block.table, "address": block.address, "answer": answer}
-            LOG.warning("a block of registers is refused", extra=told)
+            first, last = block.address, block.address + block.count - 1
+            told = {"table": block.table, "addresses": f"{first} to {last}", "answer": answer}
+            LOG.warning("the unit refuses a block: does it have these addresses?", extra=told)
+
+
+def _unreached(config: ModbusConfig) -> str:
+    """Say why there is no connection, which pymodbus keeps to itself."""
+    if config.serial is None:
+        return f"nothing answers at {config.host}:{config.port}: are address and port right?"
+    if not Path(config.serial).exists():
+        number = errno.ENOENT
+    else:
+        number = errno.EBUSY if os.access(config.serial, os.R_OK | os.W_OK) else errno.EACCES
+    return reason_of(OSError(number, os.strerror(number), config.serial))
 
 
 def _text(told: bytes | list[bytes]) -> str:

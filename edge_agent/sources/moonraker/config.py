@@ -8,6 +8,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from msgspec import Meta
 
+from edge_agent.complaints import ADDRESS
 from edge_agent.live.source import LiveConfig, Seconds
 from foremend.errors import ConfigurationError, Unavailable
 
@@ -16,7 +17,7 @@ class MoonrakerConfig(LiveConfig, frozen=True, kw_only=True, forbid_unknown_fiel
     """The table `[source]` of kind `moonraker`."""
 
     mapping: str = "klipper"
-    url: Annotated[str, Meta(pattern=r"\Ahttps?://[^/]+")] = "http://127.0.0.1:7125"
+    url: Annotated[str, Meta(pattern=ADDRESS)] = "http://127.0.0.1:7125"
     """Of Moonraker, as its web pages use it; with its path where a proxy adds one."""
     api_key_file: str | None = None
     """Holds the API key, where this host is none of Moonraker's trusted clients."""
@@ -39,7 +40,9 @@ class MoonrakerConfig(LiveConfig, frozen=True, kw_only=True, forbid_unknown_fiel
         try:
             return Path(self.api_key_file).read_text("utf-8").strip()
         except OSError as error:
-            raise ConfigurationError(f"source.api_key_file: {error.strerror}") from error
+            raise ConfigurationError(
+                f"source.api_key_file: {self.api_key_file} cannot be read: {error.strerror}"
+            ) from error
 
 
 def websocket_url(url: str, token: str | None = None) -> str:

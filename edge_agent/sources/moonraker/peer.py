@@ -17,7 +17,7 @@ from edge_agent.sources.moonraker.config import MoonrakerConfig, one_shot_token,
 from edge_agent.sources.moonraker.listener import STATUS, Listener, Memory, Need
 from edge_agent.sources.moonraker.orders import Orders
 from edge_agent.sources.moonraker.rpc import Refused, connected
-from edge_agent.sources.moonraker.status import subscription
+from edge_agent.sources.moonraker.status import subscription, unheard
 from foremend.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -158,6 +158,9 @@ class MoonrakerPeer:
             # It stopped between two questions: it is asked again after the next word.
             LOG.info("Klipper is not ready", extra={"error": str(error)})
             return []
+        if unknown := unheard((channel.path for channel in self._config.channels), wanted):
+            told = {"paths": ", ".join(unknown)}
+            LOG.warning("the printer has nothing by these names of source.channels", extra=told)
         with suppress(Refused):
             # Power meters tell only changes as well; most Moonrakers have none.
             listener.metered(_table(await rpc.call("server.sensors.list")).get("sensors"))

@@ -88,6 +88,26 @@ def spellings(objects: Iterable[str]) -> dict[str, tuple[str, ...]]:
     return spelt
 
 
+NOT_OBJECTS: Final = frozenset({"host", "printer", "sensor"})
+"""First words of paths that are worked out, or are Moonraker's own."""
+
+
+def unheard(paths: Iterable[str], wanted: Iterable[str]) -> list[str]:
+    """Give the paths that can never be told, of a printer that has these objects.
+
+    >>> unheard(["fan.rpm", "heater_fan left.rpm", "sensor mains.power"], ["fan"])
+    ['heater_fan left.rpm']
+    """
+    known = {spelt for names in spellings(wanted).values() for spelt in names} | {"tmc"}
+    return [path for path in paths if not (_heads(path) & (known | NOT_OBJECTS))]
+
+
+def _heads(path: str) -> set[str]:
+    """Give the object of a path, and its first word."""
+    name = path.partition(".")[0]
+    return {name, name.split(" ")[0]} if name.startswith("sensor ") else {name}
+
+
 class Status:
     """What the printer's objects hold, whole.
 
