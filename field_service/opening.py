@@ -58,7 +58,13 @@ class Decision:
     reason: Reason
 
 
-def respond(standing: Order | None, replaced_at: datetime | None, at: datetime) -> Decision:
+def respond(
+    standing: Order | None,
+    replaced_at: datetime | None,
+    at: datetime,
+    *,
+    reported: bool = False,
+) -> Decision:
     """Decide what an alert that fired at `at` means for the open order of its subject, if any.
 
     Everything is judged at the alert's own instant, so that the outcome does not depend on how
@@ -71,7 +77,8 @@ def respond(standing: Order | None, replaced_at: datetime | None, at: datetime) 
         return _superseding(late, Reason.WATCH_IS_OVER, Reason.BEING_VERIFIED)
     if replaced_at is not None and replaced_at <= at:
         return Decision(action=Action.SUPERSEDE, reason=Reason.PART_REPLACED)
-    return _superseding(lapsed(standing, at), Reason.HORIZON_PASSED, Reason.ALREADY_OPEN)
+    over = not reported and lapsed(standing, at)
+    return _superseding(over, Reason.HORIZON_PASSED, Reason.ALREADY_OPEN)
 
 
 def lapsed(order: Order, at: datetime) -> bool:
@@ -90,6 +97,11 @@ def open_from_alert(desk: Desk, alert: Alert) -> Order | None:
     order = _open(desk, alert)
     desk.inbox.handled(alert.id)
     return order
+
+
+def is_reported(desk: Desk, order: Order) -> bool:
+    """Tell whether somebody has reported a fault on an order: then it waits, and does not lapse."""
+    return any(event.action == REPORT for event in desk.orders.ledger(order))
 
 
 def joins(standing: Sequence[Order], subject: Subject) -> Order | None:
@@ -143,7 +155,8 @@ def _open(desk: Desk, alert: Alert) -> Order | None:
     device = desk.facts.device(alert.subject.device_id)
     standing = _of(desk.orders.standing(alert.tenant, alert.subject), alert.subject)
     replaced = desk.facts.replaced_at(standing) if standing else None
-    decision = respond(standing, replaced, alert.fired_at)
+    reported = standing is not None and is_reported(desk, standing)
+    decision = respond(standing, replaced, alert.fired_at, reported=reported)
     if standing is not None and decision.action is Action.ATTACH:
         _attach(desk, standing, alert, decision)
         return None

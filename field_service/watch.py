@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from field_service import orders, verify
 from field_service.drafting import POLICY
-from field_service.opening import REPORT, lapsed
+from field_service.opening import is_reported, lapsed
 from field_service.stepping import Step, take_step
 from field_service.values import OVER, State
 
@@ -65,7 +65,7 @@ def look_at(desk: Desk, order: Order) -> Order:
         order,
         replaced_at=desk.facts.replaced_at(order),
         alert_over=order.alert_id is not None and desk.facts.alert_over(order.alert_id),
-        reported=any(event.action == REPORT for event in desk.orders.ledger(order)),
+        reported=is_reported(desk, order),
         now=now,
     )
     if decision.action is None:

@@ -464,3 +464,15 @@ def test_an_order_whose_repair_did_not_hold_does_not_lapse(stage: Stage) -> None
     after = looked_at(stage)
 
     assert after is None or after.state is State.OFFERED
+
+
+def test_an_alert_joins_an_old_offer_that_a_report_has_joined(stage: Stage) -> None:
+    order = opened(stage)
+    assert order is not None
+    stage.later(2)
+    reported(stage, "bearing_worn")
+
+    assert opened(stage, 400) is None
+
+    with stage.desk() as desk:
+        assert desk.orders.get("demo", order.number).state is State.OFFERED
