@@ -95,6 +95,8 @@ class LiveSource:
         self._before_ms: Millis | None = None
         self._happened: deque[Happening] = deque(maxlen=MOST_HAPPENINGS)
         self._away = False
+        self._met = False
+        """Whether it has told anything since the agent began."""
         self._closed = asyncio.Event()
 
     def describe(self) -> Description:
@@ -208,6 +210,9 @@ class LiveSource:
             self._present.take(word, self._site.steady_ms())
         else:
             self._happened.append(word)
+        if not self._met and not self._away:
+            LOG.info("the device can be read")
+        self._met = True
         if self._away:
             self._away = False
             LOG.info("the device can be read again")

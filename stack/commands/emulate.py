@@ -15,7 +15,11 @@ emulate: Final = typer.Typer(
 commands.add_typer(emulate, name="emulate")
 FaultOption = Annotated[
     list[str] | None,
-    typer.Option("--fault", help="component that fails, e.g. hotend_heater; may be repeated"),
+    typer.Option(
+        "--fault",
+        help="component that fails: hotend_heater, nozzle, part_fan, ... as docs/simulators.md"
+        " lists; may be repeated",
+    ),
 ]
 HoursOption = Annotated[
     float, typer.Option(min=0.01, help="simulated hours from a fault's onset to its failure")
@@ -51,7 +55,7 @@ def klippy(
         typer.echo(line, err=True)
 
     setting = Setting(
-        seed=seed, jobs=not idle, faults=tuple(fault or ()), hours_to_failure=hours_to_failure
+        seed=seed, jobs=not idle, faults=_faults(fault), hours_to_failure=hours_to_failure
     )
     serve(setting, socket, speed=speed, sd_path=str(sd_path or ""), tell=tell)
 
@@ -75,7 +79,7 @@ def bambu(
         seed=seed,
         step_s=1.0,
         jobs=not idle,
-        faults=tuple(fault or ()),
+        faults=_faults(fault),
         hours_to_failure=hours_to_failure,
     )
     run(setting, serial=serial, port=port, speed=speed, tell=typer.echo)
@@ -94,7 +98,24 @@ def marlin(
     import asyncio
     from contextlib import suppress
 
+    from foremend.errors import ConfigurationError
     from simulators.emulators.terminal import serve
 
-    with suppress(KeyboardInterrupt):
-        asyncio.run(serve(link, seed=seed, speed=speed, tell=typer.echo))
+    try:
+        with suppress(KeyboardInterrupt):
+            asyncio.run(serve(link, seed=seed, speed=speed, tell=typer.echo))
+    except OSError as error:
+        raise ConfigurationError(f"--link {link}: {error.strerror or error}") from error
+
+
+def _faults(components: list[str] | None) -> tuple[str, ...]:
+    """Take components that are to fail; a printer has them all."""
+    from foremend.errors import ConfigurationError
+    from simulators import specs
+
+    known = [part.instance for part in specs.load("printer").parts]
+    for component in components or ():
+        if component not in known:
+            there = ", ".join(known)
+            raise ConfigurationError(f"--fault: a printer has no {component}; it has {there}")
+    return tuple(components or ())
