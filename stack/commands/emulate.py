@@ -64,6 +64,7 @@ def klippy(
 def bambu(
     *,
     serial: Annotated[str, typer.Option(help="the printer's serial number")] = "01S00A000000001",
+    access_code: Annotated[str, typer.Option(help="by which it lets an agent in")] = "12345678",
     port: Annotated[int, typer.Option(help="of its own MQTT broker; 0 for any that is free")] = 0,
     fault: FaultOption = None,
     hours_to_failure: HoursOption = 1.0,
@@ -82,7 +83,7 @@ def bambu(
         faults=_faults(fault),
         hours_to_failure=hours_to_failure,
     )
-    run(setting, serial=serial, port=port, speed=speed, tell=typer.echo)
+    run(setting, serial=serial, access_code=access_code, port=port, speed=speed, tell=typer.echo)
 
 
 @emulate.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,23 +12,31 @@ import aiomqtt
 
 from simulators.emulators.bambu import Voice, speak
 from simulators.emulators.printer import ObedientPrinter
-from stack.embedded.broker import EmbeddedBroker
+from stack.embedded.broker import SERVICES_USER, EmbeddedBroker
 from stack.embedded.datadir import open_data_dir
 from stack.embedded.server import serving
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from simulators.emulators.printer import Setting
+    from stack.embedded.datadir import DataDir
 
 
 def run(
-    setting: Setting, *, serial: str, port: int, speed: int, tell: Callable[[str], None]
+    setting: Setting,
+    *,
+    serial: str,
+    access_code: str,
+    port: int,
+    speed: int,
+    tell: Callable[[str], None],
 ) -> None:
     """Be a printer until interrupted; tells first how an agent reaches it."""
     with (
         tempfile.TemporaryDirectory(prefix="foremend-bambu-") as folder,
         open_data_dir(Path(folder) / "broker") as home,
+        _known(home, access_code),
         serving(EmbeddedBroker(home, port=port)) as broker,
     ):
         tell(source_table(serial, broker))
@@ -35,6 +44,15 @@ def run(
             asyncio.run(_speak(setting, serial, speed, broker))
         except KeyboardInterrupt:
             tell("stopped")
+
+
+@contextmanager
+def _known(home: DataDir, access_code: str) -> Iterator[None]:
+    """Have the broker take this code: a printer keeps its own when it is switched off."""
+    file = home.folder("keys") / SERVICES_USER
+    file.touch(0o600)
+    file.write_text(access_code, encoding="ascii")
+    yield
 
 
 def source_table(serial: str, broker: EmbeddedBroker) -> str:
