@@ -46,8 +46,8 @@ def draw_all(folder: Path, *, seed: int = SEED) -> Iterator[Path]:
 def drawing(title: str, sign: Sign, seen: Twins) -> str:
     """Draw two panels over one scale: healthy on the left, falling ill on the right."""
     low, high = _span(np.concatenate([seen.ill, seen.well]))
-    axes = [_text(LEFT, 16, f"{title} - {sign.label} [{sign.unit}]", "start", size=13)]
-    for value in np.linspace(low, high, 4):
+    axes = [_text(LEFT, 16, f"{title}; {sign.label} [{sign.unit}]", "start", size=13)]
+    for value in ticks(low, high):
         y = _y(value, low, high)
         axes += [_rule(f"M{LEFT},{y:.1f}H{WIDE - GAP}", "#e5e5e5")]
         axes += [_text(LEFT - 5, y + 4, _figure(value), "end")]
@@ -79,6 +79,19 @@ def _span(values: Floats) -> tuple[float, float]:
     low, high = np.nanpercentile(values, [0.3, 99.7])
     room = 0.06 * (high - low) or 0.1
     return float(low - room), float(high + room)
+
+
+def ticks(low: float, high: float) -> list[float]:
+    """Give two to six round values within a scale, as a reader would choose them.
+
+    >>> ticks(1.64, 5.02)
+    [2.0, 3.0, 4.0, 5.0]
+    """
+    rough = (high - low) / 5
+    size = 10.0 ** np.floor(np.log10(rough))
+    step = float(next(times * size for times in (1, 2, 5, 10) if times * size >= rough))
+    first, last = int(np.ceil(low / step)), int(np.floor(high / step))
+    return [round(number * step, 9) for number in range(first, last + 1)]
 
 
 def _figure(value: float) -> str:

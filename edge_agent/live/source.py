@@ -98,6 +98,8 @@ class LiveSource:
         self._before_ms: Millis | None = None
         self._happened = Happened()
         self._away = False
+        self._met = False
+        """Whether it has told anything since the agent began."""
         self._closed = asyncio.Event()
         self._tests = self._tests_on(peer.bench(), plan) if isinstance(peer, Testable) else None
 
@@ -229,6 +231,9 @@ class LiveSource:
             self._present.take(word, self._site.steady_ms())
         else:
             self._happened.add(word)
+        if not self._met and not self._away:
+            LOG.info("the device can be read")
+        self._met = True
         if self._away:
             self._away = False
             LOG.info("the device can be read again")

@@ -43,7 +43,7 @@ async def _serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with KlippySocket(host, socket, clock=monotonic) as klippy:
-        tell(f"Klippy answers on {socket}")
+        tell(f"Klippy answers on {socket}; a Moonraker goes before it; end with Ctrl-C")
         running = asyncio.create_task(klippy.run(steps_per_tick=steps_per_tick), name="klippy")
         stopping = asyncio.create_task(stop.wait(), name="stop")
         await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)

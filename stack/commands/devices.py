@@ -58,6 +58,8 @@ def listed(*, tenant: Tenant = None, as_json: JsonOption = False) -> None:
 
         typer.echo(msgspec.json.encode(rows).decode())
         return
+    if not rows:
+        typer.echo("no device has credentials yet; `foremend device claim NAME` lets one in")
     for row in rows:
         revoked, changed = row["revoked_at"], row["changed_at"]
         state = f"revoked {revoked:%F %T}" if revoked else f"may come in since {changed:%F %T}"

@@ -19,7 +19,11 @@ emulate: Final = typer.Typer(
 commands.add_typer(emulate, name="emulate")
 FaultOption = Annotated[
     list[str] | None,
-    typer.Option("--fault", help="component that fails, e.g. hotend_heater; may be repeated"),
+    typer.Option(
+        "--fault",
+        help="component that fails: hotend_heater, nozzle, part_fan, ... as docs/simulators.md"
+        " lists; may be repeated",
+    ),
 ]
 HoursOption = Annotated[
     float, typer.Option(min=0.01, help="simulated hours from a fault's onset to its failure")
@@ -61,11 +65,16 @@ def klippy(
 def bambu(
     *,
     serial: Annotated[str, typer.Option(help="the printer's serial number")] = "01S00A000000001",
+    access_code: Annotated[str, typer.Option(help="by which it lets an agent in")] = "12345678",
     port: Annotated[
         int, typer.Option(help="of its MQTT broker, behind TLS; 0 for any that is free")
     ] = 8883,
-    code: Annotated[
-        str | None, typer.Option(help="its access code; made up where none is given")
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            help="folder for its certificate, which a printer keeps"
+            " [default: ~/.cache/foremend/SERIAL]"
+        ),
     ] = None,
     fault: FaultOption = None,
     hours_to_failure: HoursOption = 1.0,
@@ -82,7 +91,8 @@ def bambu(
     from stack.emulators.bambu import Terms, run
 
     setting = replace(_setting(fault, hours_to_failure, seed=seed, idle=idle), step_s=1.0)
-    run(setting, Terms(serial=serial, port=port, code=code, speed=speed), typer.echo)
+    terms = Terms(serial=serial, port=port, access_code=access_code, speed=speed)
+    run(setting, terms, keep or Path.home() / ".cache" / "foremend" / serial, typer.echo)
 
 
 @emulate.command()
@@ -98,11 +108,15 @@ def marlin(
     """Answer as Marlin does at a pseudo-terminal; an agent or a host opens it as a serial port."""
     import asyncio
 
+    from foremend.errors import ConfigurationError
     from simulators.emulators.terminal import serve
 
     setting = _setting(fault, hours_to_failure, seed=seed, idle=idle)
-    with suppress(KeyboardInterrupt):
-        asyncio.run(serve(setting, link, speed=speed, tell=typer.echo))
+    try:
+        with suppress(KeyboardInterrupt):
+            asyncio.run(serve(setting, link, speed=speed, tell=typer.echo))
+    except OSError as error:
+        raise ConfigurationError(f"--link {link}: {error.strerror or error}") from error
 
 
 def _setting(fault: list[str] | None, hours_to_failure: float, *, seed: int, idle: bool) -> Setting:
@@ -112,6 +126,19 @@ def _setting(fault: list[str] | None, hours_to_failure: float, *, seed: int, idl
         seed=seed,
         jobs=not idle,
         at_once=not idle,
-        faults=tuple(fault or ()),
+        faults=_faults(fault),
         hours_to_failure=hours_to_failure,
     )
+
+
+def _faults(components: list[str] | None) -> tuple[str, ...]:
+    """Take components that are to fail; a printer has them all."""
+    from foremend.errors import ConfigurationError
+    from simulators import specs
+
+    known = [part.instance for part in specs.load("printer").parts]
+    for component in components or ():
+        if component not in known:
+            there = ", ".join(known)
+            raise ConfigurationError(f"--fault: a printer has no {component}; it has {there}")
+    return tuple(components or ())

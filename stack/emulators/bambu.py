@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import secrets
 import socket
 import ssl
 import tempfile
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
     from simulators.emulators.printer import Setting
 
 NOTICE_S: Final = 5.0
+YEARS: Final = 10
+"""For which its certificate holds."""
 NAME: Final = "emulated printer"
 
 
@@ -41,28 +42,36 @@ class Terms:
 
     serial: str
     port: int = notices.MQTT_PORT
-    code: str | None = None
-    """The access code; made up where none is told."""
+    access_code: str
     speed: int = 1
     """How many times as fast as real time it goes."""
 
 
-def run(setting: Setting, terms: Terms, tell: Callable[[str], None]) -> None:
-    """Be a printer until interrupted; tells first how an agent reaches it."""
-    code = terms.code or f"{secrets.randbelow(10**8):08d}"
+def run(setting: Setting, terms: Terms, keep: Path, tell: Callable[[str], None]) -> None:
+    """Be a printer until interrupted; tells first how an agent reaches it.
+
+    Its certificate is kept in the folder `keep`: whoever trusts it need not learn another.
+    """
+    tls = _certificate(keep, terms.serial)
+    guest = _right(terms.serial, terms.access_code)
     with (
         tempfile.TemporaryDirectory(prefix="foremend-bambu-") as name,
         open_data_dir(Path(name) / "broker") as home,
+        serving(EmbeddedBroker(home, port=terms.port, guests=[guest], tls=tls)) as broker,
     ):
-        shown, key = self_signed(Path(name), terms.serial)
-        tls = Certificate(certificate=str(shown), key=str(key))
-        guest = _right(terms.serial, code)
-        with serving(EmbeddedBroker(home, port=terms.port, guests=[guest], tls=tls)) as broker:
-            tell(source_table(terms.serial, code, broker.port, shown.read_text("ascii")))
-            try:
-                asyncio.run(_be(setting, terms, broker, tls))
-            except KeyboardInterrupt:
-                tell("stopped")
+        tell(source_table(terms, broker.port, Path(tls.certificate).read_text("ascii")))
+        try:
+            asyncio.run(_be(setting, terms, broker, tls))
+        except KeyboardInterrupt:
+            tell("stopped")
+
+
+def _certificate(keep: Path, serial: str) -> Certificate:
+    keep.mkdir(parents=True, exist_ok=True, mode=0o700)
+    shown, key = keep / "certificate.pem", keep / "key.pem"
+    if not (shown.exists() and key.exists()):
+        shown, key = self_signed(keep, serial, days=YEARS * 365)
+    return Certificate(certificate=str(shown), key=str(key))
 
 
 def _right(serial: str, code: str) -> Right:
@@ -73,7 +82,7 @@ def _right(serial: str, code: str) -> Right:
     )
 
 
-def source_table(serial: str, code: str, port: int, certificate: str) -> str:
+def source_table(terms: Terms, port: int, certificate: str) -> str:
     """Give the `[source]` table of an agent's configuration that reads this printer."""
     fingerprint = hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate)).hexdigest()
     return "\n".join(
@@ -83,8 +92,8 @@ def source_table(serial: str, code: str, port: int, certificate: str) -> str:
             'kind = "bambu"',
             f'host = "{LOOPBACK}"',
             f"port = {port}",
-            f'serial = "{serial}"',
-            f'password = "{code}"   # the access code',
+            f'serial = "{terms.serial}"',
+            f'password = "{terms.access_code}"   # the access code',
             f'fingerprint = "{fingerprint}"',
         )
     )

@@ -1,4 +1,4 @@
-"""Certificates that nobody else signed, as printers show them; for a day."""
+"""Certificates that nobody else signed, as printers show them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def self_signed(folder: Path, name: str) -> tuple[Path, Path]:
+def self_signed(folder: Path, name: str, days: int = 1) -> tuple[Path, Path]:
     """Make one; gives its file and its key's, PEM both."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
@@ -25,7 +25,7 @@ def self_signed(folder: Path, name: str) -> tuple[Path, Path]:
         .public_key(key.public_key())
         .serial_number(1)
         .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
@@ -37,5 +37,6 @@ def self_signed(folder: Path, name: str) -> tuple[Path, Path]:
     )
     certificate, secret = folder / "certificate.pem", folder / "key.pem"
     certificate.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
+    secret.touch(0o600)
     secret.write_bytes(private)
     return certificate, secret

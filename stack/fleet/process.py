@@ -40,7 +40,10 @@ async def _serve(config: FleetConfig) -> None:
 def _config(settings: Settings, *, scale: float, seed: int) -> FleetConfig:
     token = os.environ.get("FOREMEND_CREW_TOKEN", "")
     if not token:
-        raise ConfigurationError("the simulated crew needs FOREMEND_CREW_TOKEN")
+        raise ConfigurationError(
+            "the simulated crew needs FOREMEND_CREW_TOKEN, which `foremend up` gives the fleet that"
+            " it starts; `simulate fleet` and `simulate year` need none"
+        )
     folder = settings.data_dir / "fleet"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return FleetConfig(

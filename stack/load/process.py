@@ -8,13 +8,17 @@ import sys
 import msgspec
 
 from foremend import settings
+from foremend.errors import ForemendError
 from stack.load.speech import Course, Speech
 
 
 def main() -> None:
     """Run the course of the first argument against the broker of the settings."""
     course = msgspec.json.decode(sys.argv[1], type=Course)
-    sys.stdout.write(json.dumps(Speech(course, settings.load()).run()) + "\n")
+    try:
+        sys.stdout.write(json.dumps(Speech(course, settings.load()).run()) + "\n")
+    except ForemendError as error:
+        raise SystemExit(f"foremend: {error}") from error
 
 
 if __name__ == "__main__":

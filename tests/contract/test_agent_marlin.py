@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -16,6 +17,7 @@ from edge_agent.site import Site
 from edge_agent.source import Frame, Happening
 from edge_agent.sources.marlin.peer import KIND, MarlinConfig
 from foremend.errors import Unavailable
+from foremend.values import SOURCE_BACK as BACK
 from foremend.values import SOURCE_LOST as LOST
 from foremend.values import Phase
 from simulators.emulators.marlin import ERRORS
@@ -73,6 +75,22 @@ def stands_in(phase: Phase) -> Callable[[Item], bool]:
 
 def happens(code: str) -> Callable[[Item], bool]:
     return lambda item: isinstance(item, Happening) and item.code == code
+
+
+async def test_a_pulled_cable_is_told_once_and_leaves_no_task_that_failed(tmp_path: Path) -> None:
+    failed: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: failed.append(told))
+    async with marlin.stage(tmp_path) as stage, reading(stage.source) as until:
+        await until(lambda item: isinstance(item, Frame))
+        await stage.unplug()
+        await until(happens(LOST))
+        await stage.plug()
+        await until(happens(BACK))
+    # A task that failed unseen is told of once it is collected.
+    gc.collect()
+    await asyncio.sleep(0)
+
+    assert failed == []
 
 
 async def test_a_print_from_the_card_is_paused_resumed_and_cancelled_on_command(

@@ -81,7 +81,7 @@ async def test_readings_on_standard_input_reach_the_broker_until_told_to_stop(
     assert b'"offline"' in last.payload
     assert child.returncode == 0
     events = [json.loads(line)["event"] for line in log.splitlines()]
-    assert sorted(events) == ["a line was left out", "connected"]
+    assert sorted(events) == ["a line was left out", "begins", "connected"]
 
 
 def test_the_command_becomes_the_agent_and_tells_what_stops_it(tmp_path: Path) -> None:

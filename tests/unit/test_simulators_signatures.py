@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from simulators import specs
 from simulators.fleets import FLEETS, ExcavatorFleet, MachineFleet, PrinterFleet
-from simulators.plots import DATA, drawing
+from simulators.plots import DATA, drawing, ticks
 from simulators.signatures import SIGNS, Recording, record
 from simulators.signatures import twins as twins_of
 from simulators.steps import FaultPlan, ScheduledFault
@@ -255,3 +257,11 @@ def test_a_plot_is_the_same_bytes_each_time_and_small() -> None:
 
     assert one == other
     assert len(one.encode()) < 60_000
+
+
+@given(low=st.floats(-1e4, 1e4), width=st.floats(1e-3, 1e5))
+def test_a_scale_has_a_few_round_values_within_it(low, width):
+    told = ticks(low, low + width)
+    room = 1e-6 * (abs(low) + width)
+    assert 2 <= len(told) <= 6
+    assert low - room <= told[0] < told[-1] <= low + width + room

@@ -67,7 +67,8 @@ class MarlinPeer:
         finally:
             self._talk = None
             talk.lost()
-            writer.transport.abort()
+            if not writer.is_closing():  # a port that is gone has closed itself
+                writer.transport.abort()
 
     async def _heard(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, talk: Talk

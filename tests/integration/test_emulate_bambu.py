@@ -31,9 +31,10 @@ foreign = pytest.mark.skipif(
 
 
 @contextmanager
-def emulated(*more: str) -> Iterator[dict[str, Any]]:
+def emulated(keep: Path, *more: str) -> Iterator[dict[str, Any]]:
     """Run the program; gives the table that it prints."""
-    argv = [sys.executable, "-m", "stack", "emulate", "bambu", "--port", "0", "--speed", "4", *more]
+    usual = ("--port", "0", "--speed", "4", "--keep", str(keep))
+    argv = [sys.executable, "-m", "stack", "emulate", "bambu", *usual, *more]
     with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True) as program:
         assert program.stdout is not None
         try:
@@ -81,8 +82,8 @@ class Client:
 
 
 @foreign
-def test_a_program_that_others_wrote_sees_and_heats_the_emulated_printer() -> None:
-    with emulated("--idle") as printer, client(printer) as program:
+def test_a_program_that_others_wrote_sees_and_heats_the_emulated_printer(tmp_path: Path) -> None:
+    with emulated(tmp_path, "--idle") as printer, client(printer) as program:
         seen = program.tell("look")
         assert (seen["state"], seen["nozzle_target"]) == ("IDLE", 0.0)
         assert 10 < seen["nozzle"] < 40
@@ -94,8 +95,8 @@ def test_a_program_that_others_wrote_sees_and_heats_the_emulated_printer() -> No
 
 
 @foreign
-def test_a_program_that_others_wrote_pauses_resumes_and_stops_a_print() -> None:
-    with emulated() as printer, client(printer) as program:
+def test_a_program_that_others_wrote_pauses_resumes_and_stops_a_print(tmp_path: Path) -> None:
+    with emulated(tmp_path) as printer, client(printer) as program:
         assert wait(lambda: program.tell("look")["state"] in {"PREPARE", "RUNNING"}, PATIENCE_S)
         program.tell("pause")
         assert program.sees(state="PAUSE")
@@ -108,7 +109,7 @@ def test_a_program_that_others_wrote_pauses_resumes_and_stops_a_print() -> None:
 async def test_the_agent_reads_the_emulated_printer_by_the_table_that_it_prints(
     tmp_path: Path,
 ) -> None:
-    with emulated("--idle") as printer:
+    with emulated(tmp_path, "--idle") as printer:
         source = make_source(printer, Site(device="emulated", folder=tmp_path))
         async for item in source.read():
             if isinstance(item, Frame) and item.phase == Phase.IDLE and item.values[0] is not None:
@@ -118,7 +119,7 @@ async def test_the_agent_reads_the_emulated_printer_by_the_table_that_it_prints(
 
 
 async def test_a_wrong_access_code_is_not_let_in(tmp_path: Path) -> None:
-    with emulated("--idle", "--code", "12345678") as printer:
+    with emulated(tmp_path, "--idle", "--access-code", "12345678") as printer:
         wrong = printer | {"password": "87654321"}
         source = make_source(wrong, Site(device="stranger", folder=tmp_path))
         reading = source.read()
@@ -127,3 +128,12 @@ async def test_a_wrong_access_code_is_not_let_in(tmp_path: Path) -> None:
     assert isinstance(lost, Happening)
     assert lost.code == SOURCE_LOST
     assert "Not authorized" in str(lost.details["reason"])
+
+
+def test_what_it_prints_holds_after_a_restart(tmp_path: Path) -> None:
+    with emulated(tmp_path, "--idle") as printer:
+        pass
+    with emulated(tmp_path, "--idle") as again:
+        pass
+    assert again | {"port": 0} == printer | {"port": 0}
+    assert printer["fingerprint"]
