@@ -100,7 +100,7 @@ class Agent:
     ) -> AsyncGenerator[words.Streams | words.Refusal]:
         """Give each document as it comes; none where there is but one, or nothing in time."""
         config, heard = self._config, False
-        every = {"interval": config.poll_s, "heartbeat": config.heartbeat_s}
+        every = {"interval": config.interval_s, "heartbeat": config.heartbeat_s}
         asked = self._from(told) | {name: max(1, round(1000 * s)) for name, s in every.items()}
         timeout = httpx.Timeout(config.timeout_s, read=config.heartbeat_s + config.timeout_s)
         request = self._client.stream("GET", self._url("sample"), params=asked, timeout=timeout)
