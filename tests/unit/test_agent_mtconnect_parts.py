@@ -108,6 +108,12 @@ def test_what_stands_behind_the_last_part_is_none() -> None:
     assert cut(part + b"--" + MARK + b"--\n" + part) == [b"<a/>"]
 
 
+def test_a_part_that_tells_too_great_a_length_ends_where_the_next_begins() -> None:
+    part = b"--" + MARK + b"\nContent-length: 7\n\n<a/>\n"
+    assert cut(part + part) == [b"<a/>"]
+    assert cut(part + part + b"--" + MARK) == [b"<a/>", b"<a/>"]
+
+
 def test_an_empty_part_is_no_document() -> None:
     empty, part = b"--" + MARK + b"\n\n", b"--" + MARK + b"\nContent-length: 4\n\n<a/>\n"
     assert cut(empty + empty + part) == [b"<a/>"]
