@@ -28,20 +28,14 @@ _Place = Literal["before", "between", "head", "body", "over"]
 
 
 def boundary(content_type: str) -> bytes | None:
-    """Give what stands between the documents of an answer; None where it is one document.
-
-    Raises:
-        MalformedMessage: it has several parts and does not say what stands between them.
+    """Give what stands between the documents of an answer; None where it says none.
 
     >>> boundary("multipart/x-mixed-replace;boundary=cut")
     b'cut'
     """
-    if not content_type.strip().lower().startswith("multipart/"):
-        return None
-    found = _BOUNDARY.search(content_type)
-    if found is None:
-        raise MalformedMessage("no_boundary", f"the agent's answer has no boundary: {content_type}")
-    return (found[1] or found[2]).encode("latin-1", "replace")
+    is_cut = content_type.strip().lower().startswith("multipart/")
+    found = _BOUNDARY.search(content_type) if is_cut else None
+    return (found[1] or found[2]).encode("latin-1", "replace") if found else None
 
 
 class Parts:
