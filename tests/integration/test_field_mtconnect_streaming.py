@@ -92,10 +92,15 @@ def test_a_heartbeat_comes_for_each_frame_and_before_anything_is_stale(tmp_path:
     assert slow.heartbeat_s < slow.silence_s / 2
 
 
-async def test_an_agent_that_answers_with_one_document_is_polled_from_where_it_stood(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("kind", "part"),
+    [(None, PART), ("multipart/mixed", PART), (KINDS[0], "--{mark}\nContent-length: 3\n\n")],
+)
+async def test_an_agent_whose_answer_is_one_document_or_cannot_be_read_is_polled(
+    kind: str | None, part: str, tmp_path: Path
 ) -> None:
-    agent = Agent(kind=None)
+    agent = Agent(kind=kind)
+    agent.part = part
     agent.observe("c1", 1)
     async with listening_to(agent, tmp_path) as listening:
         await speeds(listening, "1")

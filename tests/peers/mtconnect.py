@@ -215,6 +215,7 @@ def config(folder: Path, port: int, *, stream: bool = True) -> MtConnectConfig:
         device_name="Lathe",
         stream=stream,
         every_s=0.05,
+        interval_s=0.02,
         poll_s=0.05,
         timeout_s=0.5,
         stale_after_s=1.0,

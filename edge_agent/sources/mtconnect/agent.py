@@ -112,12 +112,12 @@ class Agent:
         yield words.streams(await self._get("sample", self._from(told)))
 
     async def _long_answer(
-        self, told: words.Streams
+        self, before: words.Streams
     ) -> AsyncGenerator[words.Streams | words.Refusal]:
-        """Give each document as it comes; none where there is but one, or nothing in time."""
+        """Give each document as it comes; none where there is but one, or nothing to be read."""
         config, heard = self._config, False
-        every = {"interval": config.poll_s, "heartbeat": config.heartbeat_s}
-        asked = self._from(told) | {name: max(1, round(1000 * s)) for name, s in every.items()}
+        every = {"interval": config.interval_s, "heartbeat": config.heartbeat_s}
+        asked = self._from(before) | {name: max(1, round(1000 * s)) for name, s in every.items()}
         timeout = httpx.Timeout(config.timeout_s, read=config.heartbeat_s + config.timeout_s)
         request = self._client.stream("GET", self._url("sample"), params=asked, timeout=timeout)
         try:
@@ -128,9 +128,10 @@ class Agent:
                 cut = parts.Parts(mark, most=MOST_DOCUMENT)
                 async for piece in answer.aiter_bytes():
                     for document in cut.take(piece):
+                        told = words.streams(document)
                         heard = True
-                        yield words.streams(document)
-        except httpx.ReadTimeout:
+                        yield told
+        except (httpx.ReadTimeout, MalformedMessage):
             # Something between that waits for an answer's end would keep a long one for ever.
             if heard:
                 raise

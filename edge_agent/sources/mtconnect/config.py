@@ -18,8 +18,10 @@ class MtConnectConfig(LiveConfig, frozen=True, kw_only=True, forbid_unknown_fiel
     """Its name or its uuid; needed where the agent has several."""
     stream: bool = True
     """Whether one long answer is asked for; an agent that gives none is polled all the same."""
+    interval_s: Seconds = 0.2
+    """From document to document of a long answer, at least."""
     poll_s: Seconds = 1.0
-    """From request to request, or from document to document of a long answer, at least."""
+    """From request to request."""
     timeout_s: Seconds = 5.0
     """How long an answer may take."""
     count: Annotated[int, Meta(ge=1, le=10_000)] = 1000

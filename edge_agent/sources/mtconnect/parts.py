@@ -18,35 +18,33 @@ MOST_HEAD: Final = 8192
 """Bytes of a part's headers, or of one line between two parts."""
 _BOUNDARY: Final = re.compile(r"boundary\s*=\s*(?:\"([^\"]+)\"|([^\s;\"]+))", re.IGNORECASE)
 _LENGTH: Final = re.compile(rb"content-length\s*:\s*(\d{1,18})", re.IGNORECASE)
+_FIRST_TAG: Final = re.compile(rb"<(?:[^\s<>:/!?]+:)?MTConnect(?:Streams|Error)[\s>]")
 _LAST_TAG: Final = re.compile(rb"</(?:[^\s<>:/]+:)?MTConnect(?:Streams|Error)\s*>")
 _LONGEST_TAG: Final = 128
+_AROUND: Final = b" \t\r\n\xef\xbb\xbf"
+"""May stand around a document; some agents put a mark of the byte order before each part."""
 _Place = Literal["before", "between", "head", "body", "over"]
 """Where in the answer: before the first part, between two, in one, behind the last."""
 
 
 def boundary(content_type: str) -> bytes | None:
-    """Give what stands between the documents of an answer; None where it is one document.
-
-    Raises:
-        MalformedMessage: it has several parts and does not say what stands between them.
+    """Give what stands between the documents of an answer; None where it says none.
 
     >>> boundary("multipart/x-mixed-replace;boundary=cut")
     b'cut'
     """
-    if not content_type.strip().lower().startswith("multipart/"):
-        return None
-    found = _BOUNDARY.search(content_type)
-    if found is None:
-        raise MalformedMessage("no_boundary", f"the agent's answer has no boundary: {content_type}")
-    return (found[1] or found[2]).encode("latin-1", "replace")
+    is_cut = content_type.strip().lower().startswith("multipart/")
+    found = _BOUNDARY.search(content_type) if is_cut else None
+    return (found[1] or found[2]).encode("latin-1", "replace") if found else None
 
 
 class Parts:
     r"""Gives each document once it is whole.
 
     A part that tells no length ends with its document's last tag, else where the next one begins.
-    None is left out: one that the next cuts short is given as it came, for its reader to refuse,
-    since what it would have told must not be missed unnoticed.
+    So does one that is longer than it tells, as some agents count characters and not bytes. None is
+    left out: one that the next cuts short is given as it came, for its reader to refuse, since what
+    it would have told must not be missed unnoticed.
 
     >>> list(Parts(b"cut", most=100).take(b"--cut\r\nContent-length: 4\r\n\r\n<a/>"))
     [b'<a/>']
@@ -91,7 +89,7 @@ class Parts:
         """Find the line that begins a part; say whether it was there."""
         at = self._kept.find(self._mark) if self._place != "over" else -1
         skipped = self._kept[: at if at >= 0 else max(0, len(self._kept) - len(self._mark) + 1)]
-        if self._place == "between" and skipped.strip():
+        if self._place == "between" and (b"<" in skipped or b">" in skipped):
             raise MalformedMessage("astray", "the agent tells something between two documents")
         del self._kept[: len(skipped)]
         line = self._line() if at >= 0 else None
@@ -135,18 +133,24 @@ class Parts:
         document = bytes(self._kept[:end])
         del self._kept[:end]
         self._place = "between"
-        return document.strip()
+        return document.strip(_AROUND)
 
     def _end(self) -> int | None:
         """Find where the document ends, without looking twice at the same bytes."""
         after, self._seen = max(0, self._seen - len(self._mark)), len(self._kept)
-        if self._kept.startswith(self._mark):
-            return 0
-        within = None if self._length is None else self._length + len(self._mark)
-        next_at = self._kept.find(b"\n" + self._mark, after, within)
+        if self._length is not None and self._is_open(self._length):
+            self._length = None
+        within = None if self._length is None else self._length + len(self._mark) - 1
+        next_at = self._kept.find(self._mark, after, within)
         if next_at >= 0:
             return next_at
         if self._length is not None:
             return self._length if len(self._kept) >= self._length else None
         last = _LAST_TAG.search(self._kept, max(0, after - _LONGEST_TAG))
         return last.end() if last else None
+
+    def _is_open(self, length: int) -> bool:
+        """Whether so much of it begins a document, and does not end it."""
+        if len(self._kept) < length or not _FIRST_TAG.search(self._kept, 0, length):
+            return False
+        return not _LAST_TAG.search(self._kept, max(0, length - MOST_HEAD), length)
