@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from edge_agent.config import read_config
 from edge_agent.live.mapping import Mapped, Mapping, load, shipped
 from edge_agent.live.table import MARKED, renewed, table
 from simulators import specs
@@ -57,3 +59,20 @@ def test_a_table_tells_all_that_is_made_of_a_word() -> None:
         if "temp" in line
     ]
     assert row == "| `temp` | Cel | `a\\|b` | x 0.1 -40; cold = 0 | -40 to |  |"
+
+
+def examples(page: str) -> list[str]:
+    return re.findall(
+        r"```toml\n(.*?)```", (ROOT / "docs" / "devices" / page).read_text(), re.DOTALL
+    )
+
+
+def test_the_whole_configuration_and_the_mapping_on_the_first_page_are_taken(
+    tmp_path: Path,
+) -> None:
+    whole, _, mapping = examples("README.md")
+    (tmp_path / "agent.toml").write_text(whole)
+    (tmp_path / "press.toml").write_text(mapping)
+
+    assert read_config(tmp_path / "agent.toml").agent.device == "voron"
+    assert load(str(tmp_path / "press.toml")).model == "Press 7"
