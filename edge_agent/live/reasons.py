@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import socket
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from foremend.errors import Unavailable
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
+MOST_BEHIND: Final = 8
 _ADVICE: Final = {
     errno.EACCES: "the agent's user may not open it: add that user to the group that owns it,"
     " for serial ports usually dialout",
@@ -32,7 +34,19 @@ def reason_of(error: BaseException) -> str:
     '[Errno 111] Connection refused; nobody listens there: are address and port right, and is it \
 running?'
     """
-    causes = (error, error.__cause__ if isinstance(error, Unavailable) else None)
-    number = next((one.errno for one in causes if isinstance(one, OSError)), None)
-    advice = _ADVICE.get(number or 0)
+    numbers = (one.errno for one in _chain(error) if isinstance(one, OSError))
+    advice = next((_ADVICE[number] for number in numbers if number in _ADVICE), None)
     return str(error) if advice is None else f"{error}; {advice}"
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Give an error and what lies behind it; of several tries the first."""
+    behind: BaseException | None = error
+    for _ in range(MOST_BEHIND):
+        if behind is None:
+            return
+        yield behind
+        if isinstance(behind, BaseExceptionGroup):
+            behind = behind.exceptions[0]
+        else:
+            behind = behind.__cause__ or behind.__context__

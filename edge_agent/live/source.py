@@ -21,7 +21,7 @@ from edge_agent.live.words import Told
 from edge_agent.selftest.bench import Testable
 from edge_agent.selftest.orders import PHASES, SELF_TEST, SelfTests
 from edge_agent.selftest.plan import USUAL, Plan
-from edge_agent.selftest.reading import reading
+from edge_agent.selftest.reading import measured, reading
 from edge_agent.source import Description, Frame, Happening
 from edge_agent.tasks import end
 from foremend import wire  # noqa: TC001 - msgspec reads the annotations at run time
@@ -149,7 +149,9 @@ class LiveSource:
         """Have it done, once; raises CommandFailed."""
         try:
             if kind == SELF_TEST and self._tests is not None:
-                return await self._tests.run(args)
+                found = await self._tests.run(args)
+                self._present.take(measured(found), self._site.steady_ms())
+                return found
             if isinstance(self._peer, Commandable):
                 return await self._peer.run(kind, args)
         except (Unavailable, OSError, TimeoutError) as error:

@@ -116,6 +116,9 @@ class Resonance:
     peak_hz: float | None = None
     width_hz: float | None = None
     """Of the peak, at half its power."""
+    damping: float | None = None
+    """Ratio of the damping, by the width of the peak: width / (2 x frequency), as any book on
+    vibration has it (half-power bandwidth)."""
 
 
 def judge_resonance(spectrum: Spectrum) -> Resonance:
@@ -130,7 +133,13 @@ def judge_resonance(spectrum: Spectrum) -> Resonance:
     half = power / 2
     above = [hz for hz, p in rows[at:] if p < half][:1] or [rows[-1][0]]
     below = [hz for hz, p in rows[:at] if p < half][-1:] or [rows[0][0]]
-    return Resonance(verdict=Verdict.MEASURED, peak_hz=peak_hz, width_hz=above[0] - below[0])
+    width_hz = above[0] - below[0]
+    return Resonance(
+        verdict=Verdict.MEASURED,
+        peak_hz=peak_hz,
+        width_hz=width_hz,
+        damping=width_hz / (2 * peak_hz) if peak_hz > 0 else None,
+    )
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float | None:

@@ -6,6 +6,7 @@ Messages are JSON, each ended by the byte 0x03.
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import os
@@ -77,10 +78,21 @@ class KlippySocket:
         }
 
     async def __aenter__(self) -> Self:
+        if await self._is_answered():
+            raise OSError(errno.EADDRINUSE, "another Klippy answers there", str(self._path))
         with suppress(FileNotFoundError):
             self._path.unlink()
         self._server = await asyncio.start_unix_server(self._serve, self._path, limit=MAX_BYTES)
         return self
+
+    async def _is_answered(self) -> bool:
+        """Tell a socket that is served from one that a killed program left behind."""
+        try:
+            _, writer = await asyncio.open_unix_connection(self._path)
+        except OSError:
+            return False
+        writer.close()
+        return True
 
     async def __aexit__(self, *_error: object) -> None:
         if self._server is not None:

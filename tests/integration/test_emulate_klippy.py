@@ -34,6 +34,11 @@ async def test_it_answers_on_its_socket_until_it_is_told_to_stop() -> None:
         async with asyncio.timeout(60):
             assert child.stderr is not None
             assert str(socket) in (await child.stderr.readline()).decode()
+            second = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "stack", "emulate", "klippy", "--socket", str(socket)),
+                stderr=asyncio.subprocess.PIPE,
+            )
+            _, refused = await second.communicate()
             info = await ask(socket, "info")
             listed = await ask(socket, "objects/list")
             child.send_signal(signal.SIGTERM)
@@ -43,6 +48,8 @@ async def test_it_answers_on_its_socket_until_it_is_told_to_stop() -> None:
             child.kill()
             await child.wait()
         shutil.rmtree(folder)
+    assert second.returncode == 1
+    assert "another Klippy answers there" in refused.decode()
     assert info["result"]["state"] == "ready"  # type: ignore[index]
     assert "tmc2240 extruder" in listed["result"]["objects"]  # type: ignore[index]
 

@@ -149,6 +149,11 @@ async def test_a_self_test_measures_fan_belts_and_heater_and_leaves_all_off(
         )
         status = server.host.status()
         assert status["extruder"]["target"] == status["fan"]["speed"] == 0
+        since = len(heard.items)
+        frame = await heard.until(lambda i: isinstance(i, Frame), since)
+        assert isinstance(frame, Frame)
+        assert heard.value(frame, "belt_x_hz") == found["belt_x_peak_hz"]
+        assert heard.value(frame, "belt_x_damping") == found["belt_x_damping"]
         assert not (tmp_path / "klipper.heaters").exists()
 
 

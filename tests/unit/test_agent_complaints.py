@@ -125,6 +125,13 @@ def test_the_cause_behind_a_lost_connection_is_advised_on() -> None:
     assert reason_of(lost).startswith("cannot connect; nobody listens there")
 
 
+def test_advice_is_given_by_what_lies_behind_a_library_s_own_words() -> None:
+    tries = [ConnectionRefusedError(errno.ECONNREFUSED, "refused")]
+    told = OSError("All connection attempts failed")
+    told.__cause__ = ExceptionGroup("tries", tries)
+    assert reason_of(told).startswith("All connection attempts failed; nobody listens there")
+
+
 def test_paths_that_a_printer_can_never_tell_are_named() -> None:
     paths = ["fan.rpm", "heater_fan.rpm", "tmc extruder.temperature", "sensor mains.power", "typo"]
 

@@ -18,6 +18,7 @@ from edge_agent.selftest.judge import Verdict, judge_fan, judge_heating, judge_r
 from edge_agent.selftest.orders import SelfTests
 from edge_agent.selftest.owed import Owed
 from edge_agent.selftest.plan import USUAL, Test, chosen
+from edge_agent.selftest.reading import measured
 from edge_agent.selftest.run import SelfTest
 from edge_agent.site import steady_ms
 from edge_agent.tasks import end
@@ -214,3 +215,12 @@ def test_reports_that_are_read_twice_count_once_at_their_own_instant() -> None:
     judged = judge_heating(series, start_c=22.0, target_c=62.0)
     assert judged.verdict is Verdict.MEASURED
     assert judged.gain_k_s == pytest.approx(3.0, abs=1e-6)
+
+
+def test_what_was_measured_is_told_as_words_and_what_was_not_is_no_value() -> None:
+    found = {
+        "belt_x_verdict": "measured", "belt_x_peak_hz": 52.0, "belt_x_damping": 0.05,
+        "belt_y_verdict": "unclear", "belt_y_peak_hz": 17.0, "heater_target_c": 62.0,
+    }  # fmt: skip
+    words = {"self_test.belt_x_peak_hz": 52.0, "self_test.belt_x_damping": 0.05}
+    assert measured(found).values == words

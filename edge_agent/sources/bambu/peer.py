@@ -131,7 +131,9 @@ class BambuPeer:
                 self._client = client
                 yield client
         except (aiomqtt.MqttError, ssl.SSLError) as error:
-            raise Unavailable(f"the printer's broker: {error}") from error
+            refused = "; is source.password the access code that the printer shows now?"
+            advice = refused if "authori" in str(error).lower() else ""
+            raise Unavailable(f"the printer's broker: {error}{advice}") from error
         finally:
             self._client = None
             for answer in self._answers.values():

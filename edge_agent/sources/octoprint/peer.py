@@ -213,7 +213,9 @@ async def _login(rest: httpx.AsyncClient) -> dict[str, Any]:
     """Give name and session; raises Unavailable, as a key may be made valid later."""
     answer = await rest.post("/api/login", json={"passive": True})
     if answer.is_client_error:
-        raise Unavailable("OctoPrint refuses the API key")
+        raise Unavailable(
+            "OctoPrint refuses the key of source.api_key or source.api_key_file: was it revoked?"
+        )
     return _read(answer, "/api/login")
 
 
