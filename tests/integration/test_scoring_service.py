@@ -23,6 +23,7 @@ from models.scoring.engine import Engine
 from models.scoring.entries import Anomaly, Health, Outputs
 from models.scoring.service import AlreadyScored, Follower, follow
 from models.scoring.store import ScoringStore, announce
+from stack.drill.parts import wait
 from stack.promotion import put_in_force
 from stack.verified import VerifiedModels
 from tests.scoring_log import CHANNELS, HOUR, PARTS, START, models
@@ -293,7 +294,7 @@ def test_a_second_process_is_refused(ledger, migrated_urls) -> None:
         with pytest.raises(AlreadyScored, match="stop it first"):
             follow(ScoringStore(b), models(), threading.Event())
     with connect(migrated_urls.app, name="three") as later:
-        assert ScoringStore(later).claim(), "the claim must end with its connection"
+        assert wait(ScoringStore(later).claim, 10.0), "the claim must end with its connection"
 
 
 def test_the_distance_to_the_end_of_the_log_is_known(ledger, clean) -> None:

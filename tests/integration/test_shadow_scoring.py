@@ -17,6 +17,7 @@ from models.scoring.shadow import ShadowStore
 from models.scoring.shadowing import Shadows
 from models.scoring.store import ScoringStore, announce
 from models.trials import store as trials
+from stack.drill.parts import wait
 from tests.scoring_log import Known, models
 from tests.taught_fleet import birth, telling
 
@@ -208,7 +209,8 @@ def score_and_die(world: World, call: str, dies_at: int | None) -> None:
     while True:
         with connect(world.url, name="shadow") as link:
             store = ShadowStore(link, BOLDER, "toy")
-            assert store.claim()
+            # The claim of who died ends once the server has noticed.
+            assert wait(store.claim, 10.0)
             real = getattr(store, call)
 
             def dying(*arguments: Any, real: Any = real, **named: Any) -> Any:
