@@ -86,9 +86,18 @@ def scored_columns(channels: Sequence[dict[str, Any]]) -> tuple[int, ...]:
     return tuple(gauges or range(len(channels)))
 
 
+def context_columns(channels: Sequence[dict[str, Any]]) -> tuple[int, ...]:
+    """Give the columns in whose light the others are scored; none where nothing else is told."""
+    context = tuple(i for i, c in enumerate(channels) if c.get("kind") == "context")
+    return tuple(i for i in context if i not in scored_columns(channels))
+
+
 def spec_of(channels: Sequence[dict[str, Any]]) -> ScorerSpec:
     """Give the fleet scorer's specification for the channels that a birth tells."""
-    return ScorerSpec(channels=tuple(channels[i]["name"] for i in scored_columns(channels)))
+    return ScorerSpec(
+        channels=tuple(channels[i]["name"] for i in scored_columns(channels)),
+        context=tuple(channels[i]["name"] for i in context_columns(channels)),
+    )
 
 
 def some(devices: Sequence[int], most: int | None = None) -> list[int]:
@@ -168,7 +177,7 @@ def learn(channels: Sequence[dict[str, Any]], frames: Frames) -> Learnt | None:
     devices = np.unique(frames.device)
     if len(devices) < FEWEST:
         return None
-    spec, columns = spec_of(channels), scored_columns(channels)
+    spec, columns = spec_of(channels), (*scored_columns(channels), *context_columns(channels))
     worth = None
     if len(devices) >= 2 * FEWEST:
         held = np.isin(frames.device, devices[::3])

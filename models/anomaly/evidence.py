@@ -183,7 +183,7 @@ def precisions(pairs: Floats32, cohort: Floats) -> Floats32:
     pull = SHRINK_PER_CHANNEL * channels
     matrix = (weight * own + pull * cohort) / (weight + pull) + RIDGE * np.eye(channels)
     for pivot in range(channels):
-        matrix = _swept(matrix, pivot)
+        matrix = swept(matrix, pivot)
     return np.asarray(matrix[:, rows, columns], np.float32)
 
 
@@ -216,7 +216,7 @@ def _unfolding(channels: int) -> Ints:
     return place.ravel()
 
 
-def _swept(matrix: Floats, pivot: int) -> Floats:
+def swept(matrix: Floats, pivot: int) -> Floats:
     at = slice(pivot, pivot + 1)
     corner = matrix[:, at, at]
     row, column = matrix[:, at, :] / corner, matrix[:, :, at]

@@ -47,9 +47,8 @@ def fit_prior(
     order. The order of devices and channels does not change the result beyond rounding.
     """
     history = _ordered(device, ts_ms, phase, values)
-    slopes = _with_slopes(empty_prior(spec), spec, history)
-    settled = _played(FleetScorer(spec, slopes), history)
-    levels = _with_levels(slopes, spec, settled)
+    settled = _played(FleetScorer(spec), history)
+    levels = _with_levels(empty_prior(spec), spec, settled)
     calibrated = _played(FleetScorer(spec, levels), history)
     used = calibrated.used
     climbing = replace(levels, climbs=_pooled(calibrated.climbs[:used]))
@@ -157,44 +156,3 @@ def _median(values: Floats, where: npt.NDArray[np.bool_]) -> Floats:
     """Median over devices [d, p, c] of those that know enough; 0 where none does."""
     masked = np.ma.masked_array(values, mask=~where)
     return np.asarray(np.ma.median(masked, axis=0).filled(0.0), np.float64)
-
-
-def _with_slopes(prior: CohortPrior, spec: ScorerSpec, history: History) -> CohortPrior:
-    """`prior` with each phase's least squares of the channels on the ambient ones.
-
-    Values are taken relative to the device's own mean in that phase, and pooled over devices.
-    """
-    columns = [spec.channels.index(name) for name in spec.ambient]
-    slope, ambient = prior.slope.copy(), prior.ambient.copy()
-    if not columns:
-        return prior
-    for place, phase in enumerate(spec.phases):
-        rows = (history.phase == phase) & np.isfinite(history.values[:, columns]).all(axis=1)
-        if rows.sum() < spec.warm_up:
-            continue
-        values = history.values[rows]
-        ambient[place] = np.median(values[:, columns], axis=0)
-        slope[place] = _slopes(_within(values, history.device[rows]), columns)
-    return replace(prior, slope=slope, ambient=ambient)
-
-
-def _within(values: Floats, device: Ints) -> Floats:
-    """Values [n, c] less their device's mean."""
-    _, which = np.unique(device, return_inverse=True)
-    present = np.isfinite(values)
-    sums = np.zeros((which.max() + 1, values.shape[1]))
-    counts = np.zeros_like(sums)
-    np.add.at(sums, which, np.where(present, values, 0.0))
-    np.add.at(counts, which, present)
-    return np.asarray(values - (sums / np.maximum(counts, 1.0))[which], np.float64)
-
-
-def _slopes(values: Floats, columns: list[int]) -> Floats:
-    """[a, c] least squares slopes; an ambient channel explains no ambient channel."""
-    known = np.where(np.isfinite(values), values, 0.0)
-    ambient = known[:, columns]
-    scale = np.maximum(np.diagonal(ambient.T @ ambient), 1e-12)
-    normal = ambient.T @ ambient + np.diag(1e-6 * scale)
-    slopes = np.linalg.solve(normal, ambient.T @ known)
-    slopes[:, columns] = 0.0
-    return np.asarray(slopes, np.float64)

@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from models import calibration, exceedance
-from models.anomaly import evidence, levels
+from models.anomaly import context, evidence, levels
 from models.anomaly.judge import Judgement
 from models.anomaly.spec import Bools, Ints
-from models.anomaly.state import EMPTY, MEAN, PENDING, ScorerState
+from models.anomaly.state import COUNT, EMPTY, MEAN, PENDING, SPREAD, ScorerState
 from models.anomaly.versions import PriorVersions
 from models.anomaly.view import SUSPECT, Frames, View
 from models.calibration import AlarmState
@@ -86,10 +86,27 @@ def learn(
     else:
         at = slots[view.scored]
         state.motion[at], state.trend[at] = motion[view.scored], trend[view.scored]
+    if len(view.light.features):
+        _learn_context(state, frames, view, permit, memory)
     _learn_tables(state, slots, judged, permit)
+    _learn_peaks(state, frames, view, judged, after)
     _learn_shape(state, priors, slots, judged, permit.shape, memory)
     state.evidence[slots] = judged.evidenced.T
     _keep_time(state, frames, view, after)
+
+
+def _learn_context(
+    state: ScorerState, frames: Frames, view: View, permit: Permit, memory: float
+) -> None:
+    state.slow[frames.slots[view.heard]] = view.light.slow.T[view.heard]
+    bound = levels.CLIP * view.own[SPREAD] + levels.RESOLUTION * np.abs(view.centre)
+    settled = view.known & (view.own[COUNT] >= levels.CLIP**2)
+    error = view.values - view.centre
+    error = np.where(settled, np.clip(error, -bound, bound), error)
+    error = np.where(np.isfinite(error) & (view.own[COUNT] > 0), error, 0.0)
+    judged = view.known.any(axis=0)
+    where = np.where(judged, permit.levels, permit.unjudged) & view.light.working
+    context.learn(state, frames.slots, view.light, error, where, memory)
 
 
 def _put(
@@ -117,6 +134,23 @@ def _learn_tables(state: ScorerState, slots: Ints, judged: Judgement, permit: Pe
     state.climbs[at] = exceedance.added(np.take(state.climbs, at, axis=0), due[:, kinds:])
     _put(state.pending, at, head, turned_back(judged.bins.astype(np.uint8))[rows])
     state.head[at] = (head + 1) % PENDING
+
+
+def _learn_peaks(
+    state: ScorerState, frames: Frames, view: View, judged: Judgement, after: AlarmState
+) -> None:
+    """Keep how high each anomalous state reached that passed by itself: a healthy device's do."""
+    slots = frames.slots
+    state.judged_s[slots] += np.where(judged.known, view.timing.cadence_s, 0.0)
+    over = judged.joint.astype(np.float32) - np.float32(calibration.LEAST_ODD)
+    peak = np.where(after.anomalous, np.maximum(state.peak[slots], over), state.peak[slots])
+    ended = np.flatnonzero(state.anomalous[slots] & ~after.anomalous)
+    state.peak[slots] = np.where(after.anomalous, peak, 0.0)
+    at = slots[ended]
+    state.peaks[at] = exceedance.added(state.peaks[at], exceedance.binned(peak[ended]))
+    long = slots[state.judged_s[slots] > calibration.LONGEST_S]
+    state.judged_s[long] /= 2.0
+    state.peaks[long] >>= 1
 
 
 def _learn_shape(

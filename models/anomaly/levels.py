@@ -171,7 +171,7 @@ def learnt(
     rate = 1.0 / np.minimum(count + 1.0, longest)
     settled = (count >= CLIP * CLIP) & ~hurry
     error = np.where(lesson.where, lesson.values - centre, 0.0)
-    error = np.where(settled, _clipped(error, levels[SPREAD]), error)
+    error = np.where(settled, _clipped(error, _moving(centre, levels)), error)
     after = levels.copy()
     # The first value of all is its own centre: it has no deviation to learn from.
     taught = lesson.where & (count > 0)
@@ -185,6 +185,15 @@ def learnt(
         np.add(after[row], change, out=after[row], where=taught & np.isfinite(size))
     after[COUNT] += lesson.where
     return centre + rate * error, after
+
+
+def _moving(centre: Floats, levels: Floats32) -> Floats32:
+    """The spread, or for a channel that stood still until it once moved, by how much it did.
+
+    Nothing would be left of a deviation that is bounded by a spread of 0.
+    """
+    spread: Floats32 = levels[SPREAD]
+    return np.where(spread > _floor(centre), spread, np.maximum(levels[RESIDUAL], spread))
 
 
 def _clipped(error: Floats, spread: Floats32) -> Floats:

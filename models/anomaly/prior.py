@@ -48,10 +48,6 @@ class CohortPrior:
     """[p, c] independent frames from which the level is known; a slow channel shows few."""
     correlation: Floats
     """[c, c] covariance of standardised residuals within a device."""
-    slope: Floats
-    """[p, a, c] change of a channel per unit of each ambient channel."""
-    ambient: Floats
-    """[p, a] ambient values that `slope` is relative to."""
     tails: Floats
     """[k + 1, b] exceedance tables, scaled to the number of values they count for."""
     climbs: Floats
@@ -109,7 +105,6 @@ class CohortPrior:
 def empty_prior(spec: ScorerSpec) -> CohortPrior:
     """The prior of a cohort of which nothing is known: every weight is 0."""
     shape = (len(spec.phases), len(spec.channels))
-    ambient = len(spec.ambient)
     return CohortPrior(
         digest=spec.digest,
         centre=np.zeros(shape),
@@ -120,8 +115,6 @@ def empty_prior(spec: ScorerSpec) -> CohortPrior:
         weight=np.zeros(shape),
         independent=np.zeros(shape),
         correlation=np.eye(shape[1]),
-        slope=np.zeros((shape[0], ambient, shape[1])),
-        ambient=np.zeros((shape[0], ambient)),
         tails=np.zeros((len(STATISTICS) + 1, len(EDGES))),
         climbs=np.zeros((shape[1], CLIMB_BINS)),
         cadence_s=0.0,

@@ -29,7 +29,6 @@ class FleetScorer:
                 clear_frames=spec.clear_frames,
                 refractory_s=spec.refractory_s,
             ),
-            ambient=np.array([columns[name] for name in spec.ambient], dtype=np.int64),
         )
         self._places = _phase_places(spec.phases)
         self.state = ScorerState(spec)
@@ -157,18 +156,23 @@ class FleetScorer:
     ) -> Frames:
         at = np.asarray(slots, dtype=np.int64)
         phases = np.asarray(phase, dtype=np.int16)
-        shape = (len(at), len(self.spec.channels))
+        shape = (len(at), len(self.spec.inputs))
+        told = np.asarray(values, dtype=np.float64)
+        if told.shape != shape:
+            raise ValueError(f"expected values of shape {shape}")
+        judged = len(self.spec.channels)
         frames = Frames(
             slots=at,
             ts_ms=np.asarray(ts_ms, dtype=np.int64),
             phase=phases,
             place=self._places[phases.view(np.uint16)],
-            values=np.ascontiguousarray(values, dtype=np.float64),
+            values=np.ascontiguousarray(told[:, :judged]),
+            context=told[:, judged:],
             quality=np.zeros(len(at), np.int64) if quality is None else _integers(quality),
             healthy=np.zeros(len(at), np.bool_) if healthy is None else np.asarray(healthy, bool),
         )
         sizes = {len(getattr(frames, name)) for name in Frames.__slots__}
-        if frames.values.shape != shape or len(sizes) > 1:
+        if len(sizes) > 1:
             raise ValueError(f"expected {shape[0]} rows and values of shape {shape}")
         if len(at) and (at.min() < 0 or at.max() >= self.state.used):
             raise IndexError("no device has such a slot")
@@ -184,6 +188,7 @@ class FleetScorer:
         state.pending[slot] = EMPTY
         state.anomalous[slot] = state.announced[slot] = False
         state.calm[slot] = state.held[slot] = 0
+        state.peak[slot] = 0.0
         state.evidence[slot] = calibration.USUAL
         first, second = np.triu_indices(len(self.spec.channels))
         touched = np.isin(first, columns) | np.isin(second, columns)

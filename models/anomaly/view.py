@@ -6,7 +6,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from models.anomaly import levels
+from models.anomaly import context, levels
+from models.anomaly.context import Light
 from models.anomaly.levels import Baseline
 from models.anomaly.spec import Bools, Floats, Floats32, Ints, ScorerSpec
 from models.anomaly.state import FAST, LAST, ScorerState
@@ -25,8 +26,6 @@ class Setting:
 
     spec: ScorerSpec
     rule: AlarmRule
-    ambient: Ints
-    """[a] columns of the ambient channels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +38,7 @@ class Frames:
     place: Ints
     """[n] the phase's index in the specification; -1 where it is not scored."""
     values: Floats
+    context: Floats
     quality: Ints
     healthy: Bools
     """[n] known to be healthy, by whoever asks."""
@@ -55,9 +55,8 @@ class View:
     which: Ints
     place: Ints
     values: Floats
-    """[c, n] with the surroundings' part taken out; NaN where missing or not scored."""
-    shift: Floats
-    """[c, n] the surroundings' part; [1, 1] where there is none."""
+    """[c, n] with the context's part taken out; NaN where missing or not scored."""
+    light: Light
     centre: Floats
     own: Floats32
     """[5, c, n] the devices' own levels."""
@@ -90,8 +89,14 @@ def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: 
     )
     which = state.which[slots]
     raw = np.where(scored & present, told, np.nan)
-    shift = priors.shift(which, place, raw, setting.ambient)
-    values = raw - shift
+    light = (
+        context.seen(
+            state, slots, frames.phase == spec.work, turned(frames.context), timing.broken
+        )
+        if spec.context
+        else context.none(len(slots))
+    )
+    values = raw - light.shift
     centre = turned(_at(state.centre, slots, place))
     own = turned(_at(state.levels, slots, place))
     base = (
@@ -113,15 +118,15 @@ def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: 
         which=which,
         place=place,
         values=values,
-        shift=shift,
+        light=light,
         centre=centre,
         own=own,
         base=base,
         motion=motion,
         trend=trend,
-        steps=np.where(restart, np.nan, values - motion[LAST]).astype(np.float32),
-        residuals=(values - expected).astype(np.float32),
-        known=np.isfinite(values) & (base.frames >= spec.warm_up),
+        steps=np.where(restart, np.nan, values - motion[LAST]).astype(np.float32) * light.weight,
+        residuals=(values - expected).astype(np.float32) * light.weight,
+        known=np.isfinite(values) & (base.frames >= spec.warm_up) & ~light.strange,
     )
 
 
