@@ -21,7 +21,7 @@ from models.channelwise import summed, turned, turned_back
 
 SLOW = 0.06
 """Weight of the newest frame in a context's smoothed value: heat follows it by as much."""
-RIDGE = 0.02
+RIDGE = 0.001
 """Variance added to every feature, in its own, so that features that move together share."""
 MEMORY = 4.0
 """Times the baselines' memory: how a channel follows its context is physics, and changes late."""

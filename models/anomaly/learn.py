@@ -17,6 +17,10 @@ from models.calibration import AlarmState
 from models.channelwise import Held, turned, turned_back
 
 SHAPE_EVERY = 4
+WAITING_EVERY = 16
+"""Of an anomalous state that is not brief, one frame in so many waits."""
+HELD_FRAMES = 500.0
+"""Frames over which it is told how often a channel repeats itself."""
 SETTLED_FRAMES = 128
 """Values from before a device's first so many frames count for half: its baselines moved yet."""
 
@@ -32,10 +36,10 @@ class Permit:
     shape: Bools
     """Covariance: nor while it learns anew."""
     tables: Bools
-    """Calibration: also in a brief anomalous state, for a table that never saw a healthy device's
-    odd moments would find them ever odder."""
-    drop: Bools
-    """The state is not brief any more: what waits to enter the tables led up to it."""
+    """Calibration: also in an anomalous state, for a table that never saw a healthy device's odd
+    moments would find them ever odder."""
+    wait: Bools
+    """The state is not brief: what it shows waits, one frame in many, until it has passed."""
     hurry: Bools
     """Learning anew after a release."""
 
@@ -45,13 +49,13 @@ def permitted(frames: Frames, view: View, after: AlarmState, free: Bools) -> Per
     trusted = view.scored & (frames.quality != SUSPECT)
     hurry = after.held < 0
     normal = trusted & (~after.anomalous | free)
-    drop = (after.held > calibration.BRIEF_FRAMES) & ~free
+    wait = (after.held > calibration.BRIEF_FRAMES) & ~free
     return Permit(
         unjudged=trusted,
         levels=normal,
         shape=normal & ~hurry,
-        tables=trusted & ~hurry & ~drop & view.known.any(axis=0),
-        drop=drop,
+        tables=trusted & ~hurry & view.known.any(axis=0),
+        wait=wait,
         hurry=hurry,
     )
 
@@ -104,8 +108,7 @@ def _learn_context(
     error = view.values - view.centre
     error = np.where(settled, np.clip(error, -bound, bound), error)
     error = np.where(np.isfinite(error) & (view.own[COUNT] > 0), error, 0.0)
-    judged = view.known.any(axis=0)
-    where = np.where(judged, permit.levels, permit.unjudged) & view.light.working
+    where = permit.unjudged & view.light.working
     context.learn(state, frames.slots, view.light, error, where, memory)
 
 
@@ -121,11 +124,12 @@ def _put(
 
 def _learn_tables(state: ScorerState, slots: Ints, judged: Judgement, permit: Permit) -> None:
     """Let the oldest waiting values into the tables, and every other frame's into the ring."""
-    state.pending[slots[permit.drop]] = EMPTY
-    rows = np.flatnonzero(permit.tables & (state.seen[slots] % 2 == 0))
+    turn = state.seen[slots] % np.where(permit.wait, WAITING_EVERY, 2) == 0
+    rows = np.flatnonzero(permit.tables & turn)
     at = slots[rows]
     head = state.head[at]
     due = state.pending[at, head]
+    due[permit.wait[rows]] = EMPTY
     kinds = state.tails.shape[1]
     settled = at[state.seen[at] == SETTLED_FRAMES]
     state.tails[settled] >>= 1
@@ -184,6 +188,12 @@ def refresh(state: ScorerState, priors: PriorVersions, slots: Ints) -> None:
 def _keep_time(state: ScorerState, frames: Frames, view: View, after: AlarmState) -> None:
     heard = view.heard
     slots = frames.slots[heard]
+    told, same = view.told[:, heard], view.same[:, heard]
+    present = np.isfinite(told)
+    state.told[slots] = np.where(present, told, turned(state.told[slots])).T
+    rate = 1.0 / np.minimum(state.seen[slots] + 1.0, HELD_FRAMES)
+    share = turned(state.repeats[slots])
+    state.repeats[slots] = np.where(present, share + rate * (same - share), share).T
     state.ts[slots] = frames.ts_ms[heard]
     state.phase[slots] = frames.phase[heard]
     state.cadence[slots] = view.timing.cadence_s[heard]

@@ -185,6 +185,8 @@ class FleetScorer:
         state.motion[slot][:, columns] = np.nan
         state.trend[slot][:, columns] = 0.0
         state.climbs[slot][columns] = 0
+        state.told[slot][columns] = np.nan
+        state.repeats[slot][columns] = 0.0
         state.pending[slot] = EMPTY
         state.anomalous[slot] = state.announced[slot] = False
         state.calm[slot] = state.held[slot] = 0

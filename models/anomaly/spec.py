@@ -31,7 +31,7 @@ class ScorerSpec:
     """What a device is asked for and what surrounds it: never judged, but taken out of the rest."""
     refractory_s: float = 6 * 3600.0
     """After an alarm a device raises no other for this long."""
-    odd_share: float = 0.003
+    odd_share: float = 0.01
     """The anomalous state begins at what this share of a healthy device's frames reaches, or at the
     budget's threshold if that is lower; an alarm is raised only beyond the threshold."""
     leave: float = 1.0

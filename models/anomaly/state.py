@@ -90,6 +90,8 @@ class ScorerState:
     peaks: npt.NDArray[np.uint16]
     peak: npt.NDArray[np.float32]
     judged_s: npt.NDArray[np.float64]
+    told: npt.NDArray[np.float32]
+    repeats: npt.NDArray[np.float32]
     slow: npt.NDArray[np.float64]
     usual: npt.NDArray[np.float64]
     taught: npt.NDArray[np.float32]
@@ -158,7 +160,7 @@ class ScorerState:
         self.motion[rows] = np.nan
         self.pending[rows] = EMPTY
         self.evidence[rows] = USUAL
-        self.slow[rows] = np.nan
+        self.told[rows] = self.slow[rows] = np.nan
 
 
 def _layout(
@@ -192,6 +194,8 @@ def _layout(
         "peaks": (np.uint16, (len(EDGES),)),
         "peak": (np.float32, ()),
         "judged_s": (np.float64, ()),
+        "told": (np.float32, (channels,)),
+        "repeats": (np.float32, (channels,)),
         "slow": (np.float64, (contexts,)),
         "usual": (np.float64, (features,)),
         "taught": (np.float32, (1,) if contexts else (0,)),

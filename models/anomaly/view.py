@@ -17,6 +17,8 @@ from models.calibration import AlarmRule
 from models.channelwise import turned
 
 STALE, SUSPECT = 1, 2
+HELD = 0.5
+"""A channel that repeats itself more often than not tells something only when it moves."""
 Held = TypeVar("Held", bound=np.generic)
 
 
@@ -51,6 +53,10 @@ class View:
     heard: Bools
     """[n] the frame says something: not stale, not empty."""
     scored: Bools
+    told: Floats
+    """[c, n] as they came; NaN where missing."""
+    same: Bools
+    """[c, n] as the device's frame before this one."""
     timing: Timing
     which: Ints
     place: Ints
@@ -88,7 +94,9 @@ def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: 
         spec.gap_factor,
     )
     which = state.which[slots]
-    raw = np.where(scored & present, told, np.nan)
+    same = turned(state.told[slots]) == told.astype(np.float32)
+    repeated = same & (turned(state.repeats[slots]) > HELD)
+    raw = np.where(scored & present & ~repeated, told, np.nan)
     light = (
         context.seen(
             state, slots, frames.phase == spec.work, turned(frames.context), timing.broken
@@ -114,6 +122,8 @@ def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: 
     return View(
         heard=heard,
         scored=scored,
+        told=told,
+        same=same,
         timing=timing,
         which=which,
         place=place,
