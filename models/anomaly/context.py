@@ -95,20 +95,19 @@ def learn(
     state: ScorerState,
     slots: Ints,
     light: Light,
-    deviations: Floats,
+    taught: Floats,
     where: Bools,
     memory: float,
 ) -> None:
     """Learn from frames `where` [n] how channels follow their context.
 
-    `deviations` [c, n] are what the context left unexplained, bounded; 0 where unknown.
+    `taught` [c, n] are deviations with the context's part in them; that part alone where unknown.
     """
     rows = np.flatnonzero(where & np.isfinite(light.features).all(axis=0))
     if not len(rows):
         return
     at = slots[rows]
     away, features = light.away[:, rows], light.features[:, rows]
-    taught = (light.shift + deviations)[:, rows]
     count, longest = state.taught[at, 0], MEMORY * memory
     rate = 1.0 / np.minimum(count + 1.0, longest)
     usual = turned(state.usual[at])
@@ -119,7 +118,7 @@ def learn(
     first, second = np.triu_indices(len(away))
     spread, cross = turned(state.spread[at]), turned(state.cross[at])
     state.spread[at] = (spread + rate * (away[first] * away[second] - spread)).T
-    products = away[:, None] * taught
+    products = away[:, None] * taught[:, rows]
     state.cross[at] = turned_back(cross + rate * (products - cross))
     state.taught[at, 0] = np.minimum(count + 1.0, longest)
     due = state.seen[at] % REFRESH_FRAMES == 0

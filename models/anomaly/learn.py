@@ -109,7 +109,7 @@ def _learn_context(
     error = np.where(settled, np.clip(error, -bound, bound), error)
     error = np.where(np.isfinite(error) & (view.own[COUNT] > 0), error, 0.0)
     where = permit.unjudged & view.light.working
-    context.learn(state, frames.slots, view.light, error, where, memory)
+    context.learn(state, frames.slots, view.light, view.shift + error, where, memory)
 
 
 def _put(

@@ -17,6 +17,8 @@ from models.calibration import AlarmRule
 from models.channelwise import turned
 
 STALE, SUSPECT = 1, 2
+HELD_WARM_UP = 8
+"""Readings of a held channel before it is scored; they are seldom."""
 HELD = 0.5
 """A channel that repeats itself more often than not tells something only when it moves."""
 Held = TypeVar("Held", bound=np.generic)
@@ -63,6 +65,8 @@ class View:
     values: Floats
     """[c, n] with the context's part taken out; NaN where missing or not scored."""
     light: Light
+    shift: Floats
+    """[c, n] the context's part."""
     centre: Floats
     own: Floats32
     """[5, c, n] the devices' own levels."""
@@ -95,7 +99,9 @@ def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: 
     )
     which = state.which[slots]
     same = turned(state.told[slots]) == told.astype(np.float32)
-    repeated = same & (turned(state.repeats[slots]) > HELD)
+    held = turned(state.repeats[slots]) > HELD
+    restart = timing.broken | (frames.phase != state.phase[slots])
+    repeated = same & held & ~restart
     raw = np.where(scored & present & ~repeated, told, np.nan)
     light = (
         context.seen(
@@ -104,7 +110,9 @@ def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: 
         if spec.context
         else context.none(len(slots))
     )
-    values = raw - light.shift
+    # A held channel gives too few readings to tell what it follows.
+    shift = np.where(held, 0.0, light.shift)
+    values = raw - shift
     centre = turned(_at(state.centre, slots, place))
     own = turned(_at(state.levels, slots, place))
     base = (
@@ -112,12 +120,14 @@ def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: 
         if priors.any
         else levels.alone(centre, own)
     )
-    restart = timing.broken | (frames.phase != state.phase[slots])
     motion = _restarted(turned(np.take(state.motion, slots, axis=0)), values, restart)
     trend = turned(np.take(state.trend, slots, axis=0))
     # What spans several frames means nothing after a break.
     trend[..., timing.broken] = 0.0
-    local = np.where(state.free[slots], 0.0, base.local)
+    # What is held was measured anew each time it moved, so that its level is soon known.
+    least, far = np.where(held, HELD_WARM_UP, spec.warm_up), levels.INDEPENDENT_FRAMES
+    local = np.where(held, far / (far + base.frames), base.local)
+    local = np.where(state.free[slots], 0.0, local)
     expected = base.centre + local * (motion[FAST] - base.centre)
     return View(
         heard=heard,
@@ -129,6 +139,7 @@ def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: 
         place=place,
         values=values,
         light=light,
+        shift=shift,
         centre=centre,
         own=own,
         base=base,
@@ -136,7 +147,7 @@ def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: 
         trend=trend,
         steps=np.where(restart, np.nan, values - motion[LAST]).astype(np.float32) * light.weight,
         residuals=(values - expected).astype(np.float32) * light.weight,
-        known=np.isfinite(values) & (base.frames >= spec.warm_up) & ~light.strange,
+        known=np.isfinite(values) & (base.frames >= least) & ~light.strange,
     )
 
 
