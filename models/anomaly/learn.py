@@ -9,7 +9,7 @@ import numpy.typing as npt
 from models import calibration, exceedance
 from models.anomaly import context, evidence, levels
 from models.anomaly.judge import Judgement
-from models.anomaly.spec import Bools, Ints
+from models.anomaly.spec import Bools, Ints, ScorerSpec
 from models.anomaly.state import COUNT, EMPTY, MEAN, PENDING, SPREAD, ScorerState
 from models.anomaly.versions import PriorVersions
 from models.anomaly.view import SUSPECT, Frames, View
@@ -17,10 +17,9 @@ from models.calibration import AlarmState
 from models.channelwise import Held, turned, turned_back
 
 SHAPE_EVERY = 4
-WAITING_EVERY = 16
-"""Of an anomalous state that is not brief, one frame in so many waits."""
 HELD_FRAMES = 500.0
 """Frames over which it is told how often a channel repeats itself."""
+NEVER = 2**62
 SETTLED_FRAMES = 128
 """Values from before a device's first so many frames count for half: its baselines moved yet."""
 
@@ -67,9 +66,10 @@ def learn(
     view: View,
     judged: Judgement,
     after: AlarmState,
-    memory: float,
+    spec: ScorerSpec,
 ) -> None:
     """Write back what changed: nothing at all where a device was not heard."""
+    memory = float(spec.memory)
     slots, permit = frames.slots, permitted(frames, view, after, state.free[frames.slots])
     where = np.where(view.known, permit.levels, permit.unjudged)
     lesson = levels.Lesson(
@@ -92,7 +92,7 @@ def learn(
         state.motion[at], state.trend[at] = motion[view.scored], trend[view.scored]
     if len(view.light.features):
         _learn_context(state, frames, view, permit, memory)
-    _learn_tables(state, slots, judged, permit)
+    _learn_tables(state, slots, judged, permit, spec.waiting_every)
     _learn_peaks(state, frames, view, judged, after)
     _learn_shape(state, priors, slots, judged, permit.shape, memory)
     state.evidence[slots] = judged.evidenced.T
@@ -122,9 +122,17 @@ def _put(
     held.reshape(-1, *held.shape[2:])[slots * held.shape[1] + place] = rows
 
 
-def _learn_tables(state: ScorerState, slots: Ints, judged: Judgement, permit: Permit) -> None:
-    """Let the oldest waiting values into the tables, and every other frame's into the ring."""
-    turn = state.seen[slots] % np.where(permit.wait, WAITING_EVERY, 2) == 0
+def _learn_tables(
+    state: ScorerState, slots: Ints, judged: Judgement, permit: Permit, waiting_every: int
+) -> None:
+    """Let the oldest waiting values into the tables, and every other frame's into the ring.
+
+    In a long state nothing leaves the ring, and one frame in many enters it: if the device is
+    repaired, they are forgotten; if the state passes by itself, they were a healthy device's.
+    """
+    if not waiting_every:
+        state.pending[slots[permit.wait]] = EMPTY
+    turn = state.seen[slots] % np.where(permit.wait, waiting_every or NEVER, 2) == 0
     rows = np.flatnonzero(permit.tables & turn)
     at = slots[rows]
     head = state.head[at]

@@ -30,7 +30,7 @@ def step(state: ScorerState, priors: PriorVersions, setting: Setting, frames: Fr
         healthy=frames.healthy,
         ts_ms=frames.ts_ms,
     )
-    learn(state, priors, frames, view, found, after, float(setting.spec.memory))
+    learn(state, priors, frames, view, found, after, setting.spec)
     return _answer(view, found, limits.alarm, after, alarm)
 
 

@@ -19,8 +19,6 @@ from models.channelwise import turned
 STALE, SUSPECT = 1, 2
 HELD_WARM_UP = 8
 """Readings of a held channel before it is scored; they are seldom."""
-HELD = 0.5
-"""A channel that repeats itself more often than not tells something only when it moves."""
 Held = TypeVar("Held", bound=np.generic)
 
 
@@ -99,7 +97,7 @@ def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: 
     )
     which = state.which[slots]
     same = turned(state.told[slots]) == told.astype(np.float32)
-    held = turned(state.repeats[slots]) > HELD
+    held = turned(state.repeats[slots]) > spec.held_share
     restart = timing.broken | (frames.phase != state.phase[slots])
     repeated = same & held & ~restart
     raw = np.where(scored & present & ~repeated, told, np.nan)
