@@ -21,10 +21,14 @@ BRIEF_FRAMES = 30
 UNSEEN = 2.5
 """A healthy device reaches a score so many times as often as its tables say (simulated), for what
 lasts longer than `BRIEF_FRAMES` never enters them."""
-USUAL_WEEKS = 0.5
+USUAL_WEEKS = 2.0
 PEAKS_PER_WEEK = 6.0
-PEAKS_FROM = 3.5
-PEAKS_SCALE = 1.5
+PEAKS_FROM = 3.0
+PEAKS_SCALE = 1.0
+"""What a device is taken to be like before it has shown it: for so many weeks it had so many
+states that passed, whose peaks lie so far above `LEAST_ODD` and are exponential from there."""
+MARGIN = 1.5
+"""A threshold is set for so much less than the budget: what comes is not quite as what was."""
 LONGEST_S = 8 * WEEK_S
 """Peaks of so much time are kept; then their tables are halved."""
 REFERENCE_COUNT = 200.0

@@ -16,7 +16,8 @@ import numpy as np
 
 from models.anomaly import evidence
 from models.anomaly.spec import Bools, Floats, Floats32, Ints
-from models.anomaly.state import ScorerState
+from models.anomaly.state import HELD_SHARE, ScorerState
+from models.anomaly.versions import PriorVersions
 from models.channelwise import summed, turned, turned_back
 
 SLOW = 0.06
@@ -94,6 +95,7 @@ def none(frames: int) -> Light:
 def learn(
     state: ScorerState,
     slots: Ints,
+    place: Ints,
     light: Light,
     taught: Floats,
     where: Bools,
@@ -111,19 +113,24 @@ def learn(
     count, longest = state.taught[at, 0], MEMORY * memory
     rate = 1.0 / np.minimum(count + 1.0, longest)
     usual = turned(state.usual[at])
-    state.usual[at] = turned_back(usual + rate * (features - usual))
+    step = rate * (features - usual)
+    state.usual[at] = turned_back(usual + step)
+    # The line stays where it is: what is expected follows the point that it is told from.
+    carried = summed(turned(np.take(state.slopes, at, axis=0)) * step[:, None]).T
+    state.centre[at, place[rows]] += carried
+    state.motion[at] += carried[:, None]
     moved = np.abs(away - turned(state.away[at]))
     state.path[at] = ((1.0 - 1.0 / longest) * turned(state.path[at]) + moved).T
     state.away[at] = away.T
     first, second = np.triu_indices(len(away))
     spread, cross = turned(state.spread[at]), turned(state.cross[at])
-    state.spread[at] = (spread + rate * (away[first] * away[second] - spread)).T
-    products = away[:, None] * taught[:, rows]
+    state.spread[at] = (spread + rate * ((1.0 - rate) * away[first] * away[second] - spread)).T
+    products = (1.0 - rate) * away[:, None] * taught[:, rows]
     state.cross[at] = turned_back(cross + rate * (products - cross))
     state.taught[at, 0] = np.minimum(count + 1.0, longest)
     due = state.seen[at] % REFRESH_FRAMES == 0
     if due.any():
-        _refresh(state, at[due], away[:, due])
+        _refresh(state, at[due], (away - step)[:, due])
 
 
 def _refresh(state: ScorerState, slots: Ints, away: Floats) -> None:
@@ -143,6 +150,8 @@ def _refresh(state: ScorerState, slots: Ints, away: Floats) -> None:
     slopes = inverse[:, :, :1] * cross[:, :1]
     for one in range(1, features):
         slopes = slopes + inverse[:, :, one : one + 1] * cross[:, one : one + 1]
+    # A held channel gives too few readings to tell what it follows.
+    slopes = np.where(state.repeats[slots][:, None] > HELD_SHARE, 0.0, slopes)
     change = summed(turned(slopes - state.slopes[slots]) * away[:, None])
     state.motion[slots] -= change.T[:, None]
     state.slopes[slots] = slopes
@@ -150,3 +159,14 @@ def _refresh(state: ScorerState, slots: Ints, away: Floats) -> None:
     state.inverse[slots] = inverse[:, rows, columns]
     settings = np.where(moves, state.path[slots] / scale, np.inf).min(axis=1)
     state.settings[slots, 0] = np.minimum(settings, 1e6)
+
+
+def seed(state: ScorerState, priors: PriorVersions, slots: Ints) -> None:
+    """Let devices that have learnt nothing of their context begin from what their cohort knows."""
+    for slot in slots.tolist():
+        prior = priors.priors[state.which[slot]]
+        if state.slow.shape[1] and prior.taught[0] > 0 and state.taught[slot, 0] == 0:
+            state.usual[slot], state.spread[slot] = prior.usual, prior.spread_of_context
+            state.cross[slot], state.path[slot] = prior.cross, prior.path
+            state.taught[slot] = prior.taught
+            _refresh(state, np.array([slot]), np.zeros((len(prior.usual), 1)))

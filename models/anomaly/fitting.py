@@ -18,6 +18,8 @@ from models.anomaly.state import COUNT, RESIDUAL, SPREAD, STEP, WANDER, ScorerSt
 
 HEAVIEST = 2000.0
 """A prior counts for so many frames at most, however alike the devices are."""
+CONTEXT_COUNT = 400.0
+"""What is known of the context counts for so many frames."""
 TAIL_COUNT = 500.0
 """The prior's exceedance tables count for so many values."""
 _BATCH = 4096
@@ -48,7 +50,8 @@ def fit_prior(
     """
     history = _ordered(device, ts_ms, phase, values)
     settled = _played(FleetScorer(spec), history)
-    levels = _with_levels(empty_prior(spec), spec, settled)
+    lit = _with_context(empty_prior(spec), settled)
+    levels = _with_levels(lit, spec, settled)
     calibrated = _played(FleetScorer(spec, levels), history)
     used = calibrated.used
     climbing = replace(levels, climbs=_pooled(calibrated.climbs[:used]))
@@ -92,7 +95,7 @@ def _played(scorer: FleetScorer, history: History) -> ScorerState:
 def _with_levels(prior: CohortPrior, spec: ScorerSpec, state: ScorerState) -> CohortPrior:
     """`prior` with the levels and the covariance that devices ended up with."""
     levels = state.levels[: state.used].astype(np.float64)
-    centres = state.centre[: state.used]
+    centres = _where_meant(prior, spec, state)
     enough = levels[:, :, COUNT] >= spec.warm_up
     centre = _median(centres, enough)
     away = np.abs(centres - centre)
@@ -117,6 +120,33 @@ def _with_levels(prior: CohortPrior, spec: ScorerSpec, state: ScorerState) -> Co
         correlation=_correlation(pairs, len(spec.channels)),
         cadence_s=float(np.median(state.cadence[: state.used])) if state.used else 0.0,
     )
+
+
+def _with_context(prior: CohortPrior, state: ScorerState) -> CohortPrior:
+    """`prior` with what devices know of their context, those that know more counting for more."""
+    used = slice(0, state.used)
+    taught = state.taught[used].astype(np.float64)
+    if not taught.sum():
+        return prior
+    share = taught / taught.sum()
+    return replace(
+        prior,
+        usual=(share * state.usual[used]).sum(axis=0),
+        spread_of_context=(share * state.spread[used]).sum(axis=0),
+        cross=(share[:, :, None] * state.cross[used]).sum(axis=0),
+        path=(share * state.path[used]).sum(axis=0),
+        taught=np.minimum(taught.mean(axis=0), CONTEXT_COUNT),
+    )
+
+
+def _where_meant(prior: CohortPrior, spec: ScorerSpec, state: ScorerState) -> Floats:
+    """Centres [d, p, c] of all devices as they would be in the cohort's usual context."""
+    centres = state.centre[: state.used].copy()
+    if prior.taught[0] > 0 and spec.work in spec.phases:
+        away = prior.usual - state.usual[: state.used]
+        moved = (away[:, :, None] * state.slopes[: state.used]).sum(axis=1)
+        centres[:, spec.phases.index(spec.work)] += moved
+    return centres
 
 
 def _weight(

@@ -107,8 +107,9 @@ def limited(
         rows = np.flatnonzero(due)
         sums = tables.whole(rows, np.full(len(rows), len(STATISTICS)))
         limits = _limits(spec, sums + _USUAL_SUMS, cadence_s)
-        limits[:, 0] = _peak_limits(state, spec, slots[due])
-        limits[:, 1] = np.minimum(limits[:, 0], limits[:, 1])
+        if spec.jobs:
+            limits[:, 0] = _peak_limits(state, spec, slots[due])
+            limits[:, 1] = np.minimum(limits[:, 0], limits[:, 1])
         state.limits[slots[due]] = limits
     alarm, enter = turned(state.limits[slots]).astype(np.float64)
     return Limits(
@@ -131,6 +132,7 @@ def _peak_limits(state: ScorerState, spec: ScorerSpec, slots: Ints) -> Floats:
     """Scores [n] that the peaks of states which passed by themselves exceed as the budget allows."""
     weeks = state.judged_s[slots] / calibration.WEEK_S + calibration.USUAL_WEEKS
     peaks = state.peaks[slots] + _USUAL_PEAKS
-    share = np.minimum(spec.alarms_per_week * weeks / peaks[:, 0], 1.0)
+    allowed = spec.alarms_per_week / calibration.MARGIN * weeks
+    share = np.minimum(allowed / peaks[:, 0], 1.0)
     reached = exceedance.quantiles(peaks, -np.log(share)[None])[0]
     return calibration.scored(reached + calibration.LEAST_ODD)

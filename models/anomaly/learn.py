@@ -19,6 +19,8 @@ from models.channelwise import Held, turned, turned_back
 SHAPE_EVERY = 4
 HELD_FRAMES = 500.0
 """Frames over which it is told how often a channel repeats itself."""
+WAITING_EVERY = 16
+"""Of a long anomalous state one frame in so many waits for it to pass."""
 NEVER = 2**62
 SETTLED_FRAMES = 128
 """Values from before a device's first so many frames count for half: its baselines moved yet."""
@@ -92,7 +94,7 @@ def learn(
         state.motion[at], state.trend[at] = motion[view.scored], trend[view.scored]
     if len(view.light.features):
         _learn_context(state, frames, view, permit, memory)
-    _learn_tables(state, slots, judged, permit, spec.waiting_every)
+    _learn_tables(state, slots, judged, permit, jobs=spec.jobs)
     _learn_peaks(state, frames, view, judged, after)
     _learn_shape(state, priors, slots, judged, permit.shape, memory)
     state.evidence[slots] = judged.evidenced.T
@@ -109,7 +111,8 @@ def _learn_context(
     error = np.where(settled, np.clip(error, -bound, bound), error)
     error = np.where(np.isfinite(error) & (view.own[COUNT] > 0), error, 0.0)
     where = permit.unjudged & view.light.working
-    context.learn(state, frames.slots, view.light, view.shift + error, where, memory)
+    taught = view.light.shift + error
+    context.learn(state, frames.slots, view.place, view.light, taught, where, memory)
 
 
 def _put(
@@ -123,16 +126,16 @@ def _put(
 
 
 def _learn_tables(
-    state: ScorerState, slots: Ints, judged: Judgement, permit: Permit, waiting_every: int
+    state: ScorerState, slots: Ints, judged: Judgement, permit: Permit, *, jobs: bool
 ) -> None:
     """Let the oldest waiting values into the tables, and every other frame's into the ring.
 
     In a long state nothing leaves the ring, and one frame in many enters it: if the device is
     repaired, they are forgotten; if the state passes by itself, they were a healthy device's.
     """
-    if not waiting_every:
+    if not jobs:
         state.pending[slots[permit.wait]] = EMPTY
-    turn = state.seen[slots] % np.where(permit.wait, waiting_every or NEVER, 2) == 0
+    turn = state.seen[slots] % np.where(permit.wait, WAITING_EVERY if jobs else NEVER, 2) == 0
     rows = np.flatnonzero(permit.tables & turn)
     at = slots[rows]
     head = state.head[at]
@@ -200,7 +203,7 @@ def _keep_time(state: ScorerState, frames: Frames, view: View, after: AlarmState
     present = np.isfinite(told)
     state.told[slots] = np.where(present, told, turned(state.told[slots])).T
     rate = 1.0 / np.minimum(state.seen[slots] + 1.0, HELD_FRAMES)
-    share = turned(state.repeats[slots])
+    share = turned(state.repeats[slots]).astype(np.float32)
     state.repeats[slots] = np.where(present, share + rate * (same - share), share).T
     state.ts[slots] = frames.ts_ms[heard]
     state.phase[slots] = frames.phase[heard]

@@ -14,7 +14,7 @@ from models.anomaly.state import CLIMB_BINS, STATISTICS
 from models.exceedance import EDGES
 
 _HEAD = struct.Struct("<4s8s16s")
-_MAGIC = b"FMP1"
+_MAGIC = b"FMP2"
 
 
 class PriorRefused(ForemendError):
@@ -48,6 +48,16 @@ class CohortPrior:
     """[p, c] independent frames from which the level is known; a slow channel shows few."""
     correlation: Floats
     """[c, c] covariance of standardised residuals within a device."""
+    usual: Floats
+    """[m] features of the context at work: where `centre` is meant, and what follows is told from."""
+    spread_of_context: Floats
+    """[m (m + 1) / 2] their covariance within a device."""
+    cross: Floats
+    """[m, c] their covariance with the channels."""
+    path: Floats
+    """[m] how far a device moved in each while it was watched."""
+    taught: Floats
+    """[1] frames that the context counts for; 0 where nothing is known."""
     tails: Floats
     """[k + 1, b] exceedance tables, scaled to the number of values they count for."""
     climbs: Floats
@@ -105,6 +115,7 @@ class CohortPrior:
 def empty_prior(spec: ScorerSpec) -> CohortPrior:
     """The prior of a cohort of which nothing is known: every weight is 0."""
     shape = (len(spec.phases), len(spec.channels))
+    features = 2 * len(spec.context)
     return CohortPrior(
         digest=spec.digest,
         centre=np.zeros(shape),
@@ -115,6 +126,11 @@ def empty_prior(spec: ScorerSpec) -> CohortPrior:
         weight=np.zeros(shape),
         independent=np.zeros(shape),
         correlation=np.eye(shape[1]),
+        usual=np.zeros(features),
+        spread_of_context=np.zeros(features * (features + 1) // 2),
+        cross=np.zeros((features, shape[1])),
+        path=np.zeros(features),
+        taught=np.zeros(1),
         tails=np.zeros((len(STATISTICS) + 1, len(EDGES))),
         climbs=np.zeros((shape[1], CLIMB_BINS)),
         cadence_s=0.0,

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models import calibration
+from models.anomaly import context
 from models.anomaly.learn import refresh
 from models.anomaly.prior import CohortPrior, PriorRefused
 from models.anomaly.spec import Ints, ScorerSpec, Scores
@@ -103,6 +104,7 @@ class FleetScorer:
             self._forget(slot, np.array([self._columns[name] for name in channels]))
         if ts_ms is not None:
             state.last_alarm[slot] = ts_ms
+        context.seed(state, self._priors, np.array([slot]))
         refresh(state, self._priors, np.array([slot]))
 
     def adopt(self, prior: CohortPrior | None, slots: npt.ArrayLike | None = None) -> None:
@@ -143,6 +145,7 @@ class FleetScorer:
     def _use(self, version: int, slots: Ints) -> None:
         self.state.prior[slots] = version
         self.state.which[slots] = self._priors.which(version)
+        context.seed(self.state, self._priors, slots)
         refresh(self.state, self._priors, slots)
 
     def _frames(

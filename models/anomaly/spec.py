@@ -40,12 +40,9 @@ class ScorerSpec:
     """Calm frames in a row that end the anomalous state."""
     release_frames: int = 500
     """A state that has been anomalous for this many frames is learnt as the new normal."""
-    waiting_every: int = 16
-    """Of a long anomalous state one frame in so many is remembered as usual once it has passed by
-    itself; 0 for none. Jobs differ, and what comes with every tenth of them is no fault."""
-    held_share: float = 0.5
-    """A channel that repeats itself more often than this tells something only when it moves; 1 for
-    channels of which nobody knows what they are."""
+    jobs: bool = True
+    """The device does one job after another, and they differ: what passes by itself was a job, and
+    is held against the budget; a channel that mostly repeats itself is read when it moves."""
     gap_factor: float = 20.0
     """A pause of more than this many usual intervals is a gap: fast statistics start again."""
     memory: int = 4000

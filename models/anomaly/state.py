@@ -40,6 +40,8 @@ PENDING = 20
 """Values wait in a ring of this length before they enter the tables, so that a fault that is on its
 way up does not calibrate itself away; every other frame goes in."""
 EMPTY = 255
+HELD_SHARE = 0.5
+"""A channel that repeats itself more often tells something only when it moves."""
 
 _HEAD = struct.Struct("<4sI8s")
 _MAGIC = b"FMS3"
@@ -91,7 +93,7 @@ class ScorerState:
     peak: npt.NDArray[np.float32]
     judged_s: npt.NDArray[np.float64]
     told: npt.NDArray[np.float32]
-    repeats: npt.NDArray[np.float32]
+    repeats: npt.NDArray[np.float16]
     slow: npt.NDArray[np.float64]
     usual: npt.NDArray[np.float64]
     taught: npt.NDArray[np.float32]
@@ -195,7 +197,7 @@ def _layout(
         "peak": (np.float32, ()),
         "judged_s": (np.float64, ()),
         "told": (np.float32, (channels,)),
-        "repeats": (np.float32, (channels,)),
+        "repeats": (np.float16, (channels,)),
         "slow": (np.float64, (contexts,)),
         "usual": (np.float64, (features,)),
         "taught": (np.float32, (1,) if contexts else (0,)),

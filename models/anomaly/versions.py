@@ -22,6 +22,8 @@ class PriorVersions:
     levels: Floats
     """[v, p, 7, c] the fields of `PriorRows` in their order."""
     correlation: Floats
+    priors: tuple[CohortPrior, ...]
+    """By place; what a device takes over once is looked up here."""
     tails: Counts
     climbs: Counts
     cadence_s: Floats
@@ -68,6 +70,7 @@ def extended(known: PriorVersions, spec: ScorerSpec, prior: CohortPrior) -> Prio
         index=known.index | {prior.version: len(known.index)},
         levels=np.concatenate([known.levels, new.levels]),
         correlation=np.concatenate([known.correlation, new.correlation]),
+        priors=(*known.priors, prior),
         tails=np.concatenate([known.tails, new.tails]),
         climbs=np.concatenate([known.climbs, new.climbs]),
         cadence_s=np.concatenate([known.cadence_s, new.cadence_s]),
@@ -82,6 +85,7 @@ def _stacked(priors: dict[int, CohortPrior]) -> PriorVersions:
             [np.stack([getattr(p, name) for name in PriorRows.__slots__], axis=1) for p in all_of]
         ),
         correlation=np.stack([p.correlation for p in all_of]),
+        priors=tuple(all_of),
         tails=np.stack([np.rint(p.tails).astype(np.uint16) for p in all_of]),
         climbs=np.stack([np.rint(p.climbs).astype(np.uint16) for p in all_of]),
         cadence_s=np.array([p.cadence_s for p in all_of]),

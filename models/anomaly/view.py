@@ -10,7 +10,7 @@ from models.anomaly import context, levels
 from models.anomaly.context import Light
 from models.anomaly.levels import Baseline
 from models.anomaly.spec import Bools, Floats, Floats32, Ints, ScorerSpec
-from models.anomaly.state import FAST, LAST, ScorerState
+from models.anomaly.state import FAST, HELD_SHARE, LAST, ScorerState
 from models.anomaly.timing import Timing, timed
 from models.anomaly.versions import PriorVersions
 from models.calibration import AlarmRule
@@ -63,8 +63,6 @@ class View:
     values: Floats
     """[c, n] with the context's part taken out; NaN where missing or not scored."""
     light: Light
-    shift: Floats
-    """[c, n] the context's part."""
     centre: Floats
     own: Floats32
     """[5, c, n] the devices' own levels."""
@@ -97,8 +95,9 @@ def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: 
     )
     which = state.which[slots]
     same = turned(state.told[slots]) == told.astype(np.float32)
-    held = turned(state.repeats[slots]) > spec.held_share
+    held = turned(state.repeats[slots]) > HELD_SHARE
     restart = timing.broken | (frames.phase != state.phase[slots])
+    held &= spec.jobs
     repeated = same & held & ~restart
     raw = np.where(scored & present & ~repeated, told, np.nan)
     light = (
@@ -108,9 +107,7 @@ def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: 
         if spec.context
         else context.none(len(slots))
     )
-    # A held channel gives too few readings to tell what it follows.
-    shift = np.where(held, 0.0, light.shift)
-    values = raw - shift
+    values = raw - light.shift
     centre = turned(_at(state.centre, slots, place))
     own = turned(_at(state.levels, slots, place))
     base = (
@@ -137,7 +134,6 @@ def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: 
         place=place,
         values=values,
         light=light,
-        shift=shift,
         centre=centre,
         own=own,
         base=base,

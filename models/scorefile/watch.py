@@ -54,8 +54,7 @@ class Watch:
                 phases=(0,),
                 alarms_per_week=alarms_per_week,
                 odd_share=ODD_SHARE,
-                waiting_every=0,
-                held_share=1.0,
+                jobs=False,
             )
         )
         slots = [self._scorer.slot(place, free=place % 2 == 0) for place in range(2 * devices)]
