@@ -1,10 +1,10 @@
-"""What a device was asked for and what surrounded it, and what follows from that for its channels.
+"""What a device was asked for and what surrounded it, and what follows for its channels.
 
-Nobody is ill because another material is printed. Channels of the kind `context` (targets, commands,
-loads, weather) are never judged: every channel's least squares slopes on them, and on what they
-have been of late, are learnt device by device, and what they explain is taken out before anything
-is scored. Where the context is further from all that a device has known than its few settings can
-tell of, its frames are weighed less, and at last not judged at all but learnt from.
+Nobody is ill because another material is printed. Channels of the kind `context` (targets,
+commands, loads, weather) are never judged. Each other channel's least squares slopes on them, and
+on what they have been of late, are learnt device by device, and what they explain is taken out
+before anything is scored. Where the context is further from all that a device has known than its
+few settings can tell of, its frames weigh less; at last they are not judged, only learnt from.
 
 Contexts k, features m = 2 k (each now, and smoothed), channels c, devices n. Every operation is
 elementwise over devices, so that a device's result does not depend on which others are beside it.
@@ -54,9 +54,7 @@ class Light:
     """[n] nothing can be said in this context."""
 
 
-def seen(
-    state: ScorerState, slots: Ints, working: Bools, told: Floats, broken: Bools
-) -> Light:
+def seen(state: ScorerState, slots: Ints, working: Bools, told: Floats, broken: Bools) -> Light:
     """Put frames with contexts `told` [k, n] in the light of them."""
     slow = turned(state.slow[slots])
     begun = np.where(broken | ~np.isfinite(slow), told, slow + SLOW * (told - slow))
@@ -66,14 +64,15 @@ def seen(
     away = np.where(known, features - turned(state.usual[slots]), 0.0)
     slopes = turned(np.take(state.slopes, slots, axis=0))
     weights = evidence.unfolded_last(turned(np.take(state.inverse, slots, axis=0)), len(away))
-    lever = summed(np.stack([row * summed(of * away) for row, of in zip(away, weights, strict=True)]))
+    wide = weights.astype(np.float64)
+    lever = summed(np.stack([row * summed(of * away) for row, of in zip(away, wide, strict=True)]))
     leverage = lever / np.maximum(state.settings[slots, 0], _TINY)
     return Light(
         features=features,
         slow=slow,
         working=working,
         away=away,
-        shift=summed(slopes * away[:, None]),
+        shift=summed(slopes.astype(np.float64) * away[:, None]),
         weight=(1.0 / np.sqrt(1.0 + leverage)).astype(np.float32),
         strange=leverage > STRANGEST,
     )

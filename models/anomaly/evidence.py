@@ -217,6 +217,7 @@ def _unfolding(channels: int) -> Ints:
 
 
 def swept(matrix: Floats, pivot: int) -> Floats:
+    """Take one step of Gauss-Jordan elimination on matrices [n, c, c]; all c of them invert."""
     at = slice(pivot, pivot + 1)
     corner = matrix[:, at, at]
     row, column = matrix[:, at, :] / corner, matrix[:, :, at]

@@ -129,7 +129,7 @@ def _limits(spec: ScorerSpec, sums: Counts, cadence_s: Floats) -> Floats:
 
 
 def _peak_limits(state: ScorerState, spec: ScorerSpec, slots: Ints) -> Floats:
-    """Scores [n] that the peaks of states which passed by themselves exceed as the budget allows."""
+    """Scores [n] that peaks of states which passed by themselves exceed as the budget allows."""
     weeks = state.judged_s[slots] / calibration.WEEK_S + calibration.USUAL_WEEKS
     peaks = state.peaks[slots] + _USUAL_PEAKS
     allowed = spec.alarms_per_week / calibration.MARGIN * weeks

@@ -49,7 +49,7 @@ class CohortPrior:
     correlation: Floats
     """[c, c] covariance of standardised residuals within a device."""
     usual: Floats
-    """[m] features of the context at work: where `centre` is meant, and what follows is told from."""
+    """[m] features of the context at work, for which `centre` is meant."""
     spread_of_context: Floats
     """[m (m + 1) / 2] their covariance within a device."""
     cross: Floats

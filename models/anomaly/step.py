@@ -49,7 +49,9 @@ def _answer(
         top_channel=np.where(found.known, contributions.argmax(axis=1), -1),
         contributions=contributions,
         deviation=turned_back(np.where(view.known, found.trend[MEAN], _UNKNOWN)),
-        baseline=turned_back(np.where(view.base.frames > 0, view.base.centre + view.light.shift, np.nan)),
+        baseline=turned_back(
+            np.where(view.base.frames > 0, view.base.centre + view.light.shift, np.nan)
+        ),
     )
 
 

@@ -101,9 +101,7 @@ def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: 
     repeated = same & held & ~restart
     raw = np.where(scored & present & ~repeated, told, np.nan)
     light = (
-        context.seen(
-            state, slots, frames.phase == spec.work, turned(frames.context), timing.broken
-        )
+        context.seen(state, slots, frames.phase == spec.work, turned(frames.context), timing.broken)
         if spec.context
         else context.none(len(slots))
     )

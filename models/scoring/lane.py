@@ -74,9 +74,7 @@ class Lane:
 
     def __post_init__(self) -> None:
         self.scorer = FleetScorer(
-            ScorerSpec(
-                channels=self.names, context=tuple(self.channels[i] for i in self.context)
-            )
+            ScorerSpec(channels=self.names, context=tuple(self.channels[i] for i in self.context))
         )
         self._digests = Digests(len(self.scored))
         self._anomalous = np.zeros(16, np.bool_)
