@@ -104,7 +104,7 @@ def learn(
 
     `taught` [c, n] are deviations with the context's part in them; that part alone where unknown.
     """
-    rows = np.flatnonzero(where & np.isfinite(light.features).all(axis=0))
+    rows = np.flatnonzero(where)
     if not len(rows):
         return
     at = slots[rows]
@@ -112,7 +112,8 @@ def learn(
     count, longest = state.taught[at, 0], MEMORY * memory
     rate = 1.0 / np.minimum(count + 1.0, longest)
     usual = turned(state.usual[at])
-    step = rate * (features - usual)
+    # A context that is missing is taken to be as usual.
+    step = np.where(np.isfinite(features), rate * (features - usual), 0.0)
     state.usual[at] = turned_back(usual + step)
     # The line stays where it is: what is expected follows the point that it is told from.
     carried = summed(turned(np.take(state.slopes, at, axis=0)) * step[:, None]).T

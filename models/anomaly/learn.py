@@ -9,7 +9,7 @@ import numpy.typing as npt
 from models import calibration, exceedance
 from models.anomaly import context, evidence, levels
 from models.anomaly.judge import Judgement
-from models.anomaly.spec import Bools, Ints, ScorerSpec
+from models.anomaly.spec import Bools, Floats, Ints, ScorerSpec
 from models.anomaly.state import COUNT, EMPTY, MEAN, PENDING, SPREAD, ScorerState
 from models.anomaly.versions import PriorVersions
 from models.anomaly.view import SUSPECT, Frames, View
@@ -17,6 +17,7 @@ from models.calibration import AlarmState
 from models.channelwise import Held, turned, turned_back
 
 SHAPE_EVERY = 4
+HELD_EVERY = 4
 HELD_FRAMES = 500.0
 """Frames over which it is told how often a channel repeats itself."""
 WAITING_EVERY = 16
@@ -199,12 +200,7 @@ def refresh(state: ScorerState, priors: PriorVersions, slots: Ints) -> None:
 def _keep_time(state: ScorerState, frames: Frames, view: View, after: AlarmState) -> None:
     heard = view.heard
     slots = frames.slots[heard]
-    told, same = view.told[:, heard], view.same[:, heard]
-    present = np.isfinite(told)
-    state.told[slots] = np.where(present, told, turned(state.told[slots])).T
-    rate = 1.0 / np.minimum(state.seen[slots] + 1.0, HELD_FRAMES)
-    share = turned(state.repeats[slots]).astype(np.float32)
-    state.repeats[slots] = np.where(present, share + rate * (same - share), share).T
+    _keep_readings(state, slots, frames.values[heard], view.same[heard])
     state.ts[slots] = frames.ts_ms[heard]
     state.phase[slots] = frames.phase[heard]
     state.cadence[slots] = view.timing.cadence_s[heard]
@@ -214,3 +210,16 @@ def _keep_time(state: ScorerState, frames: Frames, view: View, after: AlarmState
     state.calm[slots] = np.minimum(after.calm[heard], 10_000)
     state.held[slots] = after.held[heard]
     state.last_alarm[slots] = after.last_alarm_ms[heard]
+
+
+def _keep_readings(state: ScorerState, slots: Ints, told: Floats, same: Bools) -> None:
+    """Remember the last readings [n, c], and of one frame in four whether they are repeated."""
+    before = np.take(state.told, slots, axis=0)
+    state.told[slots] = np.where(np.isfinite(told), told, before)
+    rows = np.flatnonzero(state.seen[slots] % HELD_EVERY == 0)
+    at = slots[rows]
+    share = state.repeats[at].astype(np.float32)
+    count = state.seen[at][:, None] // HELD_EVERY + 1.0
+    rate = 1.0 / np.minimum(count, HELD_FRAMES / HELD_EVERY)
+    change = np.where(np.isfinite(told[rows]), rate * (same[rows] - share), 0.0)
+    state.repeats[at] = share + change

@@ -53,10 +53,8 @@ class View:
     heard: Bools
     """[n] the frame says something: not stale, not empty."""
     scored: Bools
-    told: Floats
-    """[c, n] as they came; NaN where missing."""
     same: Bools
-    """[c, n] as the device's frame before this one."""
+    """[n, c] the same reading as in the device's frame before."""
     timing: Timing
     which: Ints
     place: Ints
@@ -94,12 +92,14 @@ def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: 
         spec.gap_factor,
     )
     which = state.which[slots]
-    same = turned(state.told[slots]) == told.astype(np.float32)
-    held = turned(state.repeats[slots]) > HELD_SHARE
+    same = np.take(state.told, slots, axis=0) == frames.values.astype(np.float32)
+    held = turned(np.take(state.repeats, slots, axis=0) > HELD_SHARE)
     restart = timing.broken | (frames.phase != state.phase[slots])
     held &= spec.jobs
-    repeated = same & held & ~restart
-    raw = np.where(scored & present & ~repeated, told, np.nan)
+    says = scored & present
+    if held.any():
+        says &= ~(turned(same) & held & ~restart)
+    raw = np.where(says, told, np.nan)
     light = (
         context.seen(state, slots, frames.phase == spec.work, turned(frames.context), timing.broken)
         if spec.context
@@ -118,14 +118,17 @@ def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: 
     # What spans several frames means nothing after a break.
     trend[..., timing.broken] = 0.0
     # What is held was measured anew each time it moved, so that its level is soon known.
-    least, far = np.where(held, HELD_WARM_UP, spec.warm_up), levels.INDEPENDENT_FRAMES
-    local = np.where(held, far / (far + base.frames), base.local)
+    least: Ints | int = spec.warm_up
+    local = base.local
+    if held.any():
+        far = levels.INDEPENDENT_FRAMES
+        least = np.where(held, HELD_WARM_UP, spec.warm_up)
+        local = np.where(held, far / (far + base.frames), local)
     local = np.where(state.free[slots], 0.0, local)
     expected = base.centre + local * (motion[FAST] - base.centre)
     return View(
         heard=heard,
         scored=scored,
-        told=told,
         same=same,
         timing=timing,
         which=which,
