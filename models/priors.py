@@ -15,6 +15,7 @@ import numpy as np
 
 from foremend.errors import ForemendError, Remedy
 from models.anomaly import CohortPrior, FleetScorer, ScorerSpec, fit_prior
+from models.anomaly.prior import OUTDATED
 from models.backtest import WEEK_MS
 from models.history import HOUR_MS, Frames
 
@@ -65,7 +66,7 @@ class PriorSet:
 
     @staticmethod
     def load(payload: bytes) -> PriorSet:
-        """Read what `dumps` gave.
+        """Read what `dumps` gave; priors of an earlier layout are left out, as nobody's.
 
         Raises:
             WrongPriors: it holds something else.
@@ -74,6 +75,7 @@ class PriorSet:
             priors = [
                 CohortPrior.from_bytes(one)
                 for one in msgspec.msgpack.decode(payload, type=list[bytes])
+                if not one.startswith(OUTDATED)
             ]
         except (ValueError, ForemendError) as error:
             raise WrongPriors from error

@@ -15,6 +15,8 @@ from models.exceedance import EDGES
 
 _HEAD = struct.Struct("<4s8s16s")
 _MAGIC = b"FMP2"
+OUTDATED = b"FMP1"
+"""How priors of the layout before this one begin; none of their specifications is in use."""
 
 
 class PriorRefused(ForemendError):
