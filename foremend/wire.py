@@ -126,7 +126,9 @@ class Channel(Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: Id
     unit: Text
     """UCUM code, for example `Cel`, `W`, `mm/s`, `{rpm}`; `1` for a ratio."""
-    kind: Literal["gauge", "counter", "state"] = "gauge"
+    kind: Literal["gauge", "counter", "state", "context"] = "gauge"
+    """`context` is what the device is asked for and what surrounds it: targets, commands, loads,
+    weather. It tells nothing of health by itself; the others are judged in its light."""
     low: float | None = None
     high: float | None = None
     """The range that is physically possible, in `unit`; outside it a value is suspect."""

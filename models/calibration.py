@@ -21,6 +21,16 @@ BRIEF_FRAMES = 30
 UNSEEN = 2.5
 """A healthy device reaches a score so many times as often as its tables say (simulated), for what
 lasts longer than `BRIEF_FRAMES` never enters them."""
+USUAL_WEEKS = 2.0
+PEAKS_PER_WEEK = 6.0
+PEAKS_FROM = 3.0
+PEAKS_SCALE = 1.0
+"""What a device is taken to be like before it has shown it: for so many weeks it had so many
+states that passed, whose peaks lie so far above `LEAST_ODD` and are exponential from there."""
+MARGIN = 1.5
+"""A threshold is set for so much less than the budget: what comes is not quite as what was."""
+LONGEST_S = 8 * WEEK_S
+"""Peaks of so much time are kept; then their tables are halved."""
 REFERENCE_COUNT = 200.0
 """`usual_sums` counts for so many values."""
 SMOOTH = 0.2
@@ -82,6 +92,12 @@ def usual_sums() -> Counts:
     """The exceedance table [b] of `scored`, for as many values as it counts for."""
     counts = REFERENCE_COUNT * 10.0 ** -scored(EDGES + LEAST_ODD)
     return np.rint(counts).astype(np.uint16)
+
+
+def usual_peaks() -> Counts:
+    """Give the exceedance table [b] of the peaks of `USUAL_WEEKS` of a device like any other."""
+    beyond = np.maximum(EDGES - PEAKS_FROM, 0.0) / PEAKS_SCALE
+    return np.rint(USUAL_WEEKS * PEAKS_PER_WEEK * np.exp(-beyond)).astype(np.uint16)
 
 
 def frame_chance(alarms_per_week: float, cadence_s: Floats) -> Floats:

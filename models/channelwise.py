@@ -5,6 +5,7 @@ other way round, [..., channels, devices]: what is done to every channel, or mas
 runs over whole rows of memory.
 """
 
+import math
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,14 +17,14 @@ Real = TypeVar("Real", bound=np.floating[Any])
 
 def turned(rows: npt.NDArray[Held]) -> npt.NDArray[Held]:
     """[n, ...] as [..., n], copied."""
-    flat = np.ascontiguousarray(rows.reshape(len(rows), -1).T)
+    flat = np.ascontiguousarray(rows.reshape(len(rows), math.prod(rows.shape[1:])).T)
     return flat.reshape(*rows.shape[1:], len(rows))
 
 
 def turned_back(columns: npt.NDArray[Held]) -> npt.NDArray[Held]:
     """[..., n] as [n, ...], copied."""
     size = columns.shape[-1]
-    flat = np.ascontiguousarray(columns.reshape(-1, size).T)
+    flat = np.ascontiguousarray(columns.reshape(math.prod(columns.shape[:-1]), size).T)
     return flat.reshape(size, *columns.shape[:-1])
 
 

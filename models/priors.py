@@ -15,6 +15,7 @@ import numpy as np
 
 from foremend.errors import ForemendError, Remedy
 from models.anomaly import CohortPrior, FleetScorer, ScorerSpec, fit_prior
+from models.anomaly.prior import OUTDATED
 from models.backtest import WEEK_MS
 from models.history import HOUR_MS, Frames
 
@@ -65,7 +66,7 @@ class PriorSet:
 
     @staticmethod
     def load(payload: bytes) -> PriorSet:
-        """Read what `dumps` gave.
+        """Read what `dumps` gave; priors of an earlier layout are left out, as nobody's.
 
         Raises:
             WrongPriors: it holds something else.
@@ -74,6 +75,7 @@ class PriorSet:
             priors = [
                 CohortPrior.from_bytes(one)
                 for one in msgspec.msgpack.decode(payload, type=list[bytes])
+                if not one.startswith(OUTDATED)
             ]
         except (ValueError, ForemendError) as error:
             raise WrongPriors from error
@@ -86,9 +88,18 @@ def scored_columns(channels: Sequence[dict[str, Any]]) -> tuple[int, ...]:
     return tuple(gauges or range(len(channels)))
 
 
+def context_columns(channels: Sequence[dict[str, Any]]) -> tuple[int, ...]:
+    """Give the columns in whose light the others are scored; none where nothing else is told."""
+    context = tuple(i for i, c in enumerate(channels) if c.get("kind") == "context")
+    return tuple(i for i in context if i not in scored_columns(channels))
+
+
 def spec_of(channels: Sequence[dict[str, Any]]) -> ScorerSpec:
     """Give the fleet scorer's specification for the channels that a birth tells."""
-    return ScorerSpec(channels=tuple(channels[i]["name"] for i in scored_columns(channels)))
+    return ScorerSpec(
+        channels=tuple(channels[i]["name"] for i in scored_columns(channels)),
+        context=tuple(channels[i]["name"] for i in context_columns(channels)),
+    )
 
 
 def some(devices: Sequence[int], most: int | None = None) -> list[int]:
@@ -168,7 +179,7 @@ def learn(channels: Sequence[dict[str, Any]], frames: Frames) -> Learnt | None:
     devices = np.unique(frames.device)
     if len(devices) < FEWEST:
         return None
-    spec, columns = spec_of(channels), scored_columns(channels)
+    spec, columns = spec_of(channels), (*scored_columns(channels), *context_columns(channels))
     worth = None
     if len(devices) >= 2 * FEWEST:
         held = np.isin(frames.device, devices[::3])

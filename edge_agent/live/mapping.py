@@ -26,7 +26,7 @@ class Mapped(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     path: str
     """Of the value, as the peer's source module spells it: `extruder.temperature`."""
     unit: wire.Text
-    kind: Literal["gauge", "counter", "state"] = "gauge"
+    kind: Literal["gauge", "counter", "state", "context"] = "gauge"
     component: wire.Id | None = None
     low: float | None = None
     high: float | None = None

@@ -11,7 +11,7 @@ order and on nothing else, byte for byte, however the rows were batched.
         # slots  int[n]       from `slot`; rows of one device in that device's order
         # ts_ms  int64[n]     milliseconds since the epoch
         # phase  int16[n]     phases that `spec.phases` does not name are not scored
-        # values float64[n,c] NaN where a channel is missing
+        # values float64[n,c] NaN where a channel is missing; behind them `spec.context`
         # quality int16[n]    0 good; 1 stale is unknown; 2 suspect is scored, never learnt from
     out.score, out.known, out.anomalous, out.alarm, out.threshold, out.top_channel
     out.contributions, out.deviation, out.baseline                     # each [n, c]

@@ -156,14 +156,19 @@ def shares(parts: Sequence[Floats32], log_tails: Floats32) -> Floats32:
 
 
 def paired(pairs: Floats32, z: Floats32, known: Bools, memory: float) -> Floats32:
-    """Update the running covariance [1 + c (c + 1) / 2, n] of residuals, its weight first."""
+    """Update the running covariance [1 + c (c + 1) / 2, n] of residuals, its weight first.
+
+    With a channel that is unknown another's covariance fades, as its own variance does: one that is
+    seldom known would otherwise make the matrix indefinite.
+    """
     rows, columns = _triangle(len(z))
     bounded = _within(z, CUSUM_CLIP)
     rate = (1.0 / np.minimum(pairs[0] + 1.0, memory)).astype(np.float32)
     change = bounded[rows] * bounded[columns]
+    change *= known[rows] & known[columns]
     change -= pairs[1:]
     change *= rate
-    change *= known[rows] & known[columns]
+    change *= known[rows] | known[columns]
     after = pairs.copy()
     after[0] += 1.0
     after[1:] += change
@@ -183,7 +188,7 @@ def precisions(pairs: Floats32, cohort: Floats) -> Floats32:
     pull = SHRINK_PER_CHANNEL * channels
     matrix = (weight * own + pull * cohort) / (weight + pull) + RIDGE * np.eye(channels)
     for pivot in range(channels):
-        matrix = _swept(matrix, pivot)
+        matrix = swept(matrix, pivot)
     return np.asarray(matrix[:, rows, columns], np.float32)
 
 
@@ -216,7 +221,8 @@ def _unfolding(channels: int) -> Ints:
     return place.ravel()
 
 
-def _swept(matrix: Floats, pivot: int) -> Floats:
+def swept(matrix: Floats, pivot: int) -> Floats:
+    """Take one step of Gauss-Jordan elimination on matrices [n, c, c]; all c of them invert."""
     at = slice(pivot, pivot + 1)
     corner = matrix[:, at, at]
     row, column = matrix[:, at, :] / corner, matrix[:, :, at]

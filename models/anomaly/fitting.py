@@ -18,6 +18,8 @@ from models.anomaly.state import COUNT, RESIDUAL, SPREAD, STEP, WANDER, ScorerSt
 
 HEAVIEST = 2000.0
 """A prior counts for so many frames at most, however alike the devices are."""
+CONTEXT_COUNT = 400.0
+"""What is known of the context counts for so many frames."""
 TAIL_COUNT = 500.0
 """The prior's exceedance tables count for so many values."""
 _BATCH = 4096
@@ -47,9 +49,9 @@ def fit_prior(
     order. The order of devices and channels does not change the result beyond rounding.
     """
     history = _ordered(device, ts_ms, phase, values)
-    slopes = _with_slopes(empty_prior(spec), spec, history)
-    settled = _played(FleetScorer(spec, slopes), history)
-    levels = _with_levels(slopes, spec, settled)
+    settled = _played(FleetScorer(spec), history)
+    lit = _with_context(empty_prior(spec), settled)
+    levels = _with_levels(lit, spec, settled)
     calibrated = _played(FleetScorer(spec, levels), history)
     used = calibrated.used
     climbing = replace(levels, climbs=_pooled(calibrated.climbs[:used]))
@@ -93,7 +95,7 @@ def _played(scorer: FleetScorer, history: History) -> ScorerState:
 def _with_levels(prior: CohortPrior, spec: ScorerSpec, state: ScorerState) -> CohortPrior:
     """`prior` with the levels and the covariance that devices ended up with."""
     levels = state.levels[: state.used].astype(np.float64)
-    centres = state.centre[: state.used]
+    centres = _where_meant(prior, spec, state)
     enough = levels[:, :, COUNT] >= spec.warm_up
     centre = _median(centres, enough)
     away = np.abs(centres - centre)
@@ -118,6 +120,33 @@ def _with_levels(prior: CohortPrior, spec: ScorerSpec, state: ScorerState) -> Co
         correlation=_correlation(pairs, len(spec.channels)),
         cadence_s=float(np.median(state.cadence[: state.used])) if state.used else 0.0,
     )
+
+
+def _with_context(prior: CohortPrior, state: ScorerState) -> CohortPrior:
+    """`prior` with what devices know of their context, those that know more counting for more."""
+    used = slice(0, state.used)
+    taught = state.taught[used].astype(np.float64)
+    if not taught.sum():
+        return prior
+    share = taught / taught.sum()
+    return replace(
+        prior,
+        usual=(share * state.usual[used]).sum(axis=0),
+        spread_of_context=(share * state.spread[used]).sum(axis=0),
+        cross=(share[:, :, None] * state.cross[used]).sum(axis=0),
+        path=(share * state.path[used]).sum(axis=0),
+        taught=np.minimum(taught.mean(axis=0), CONTEXT_COUNT),
+    )
+
+
+def _where_meant(prior: CohortPrior, spec: ScorerSpec, state: ScorerState) -> Floats:
+    """Centres [d, p, c] of all devices as they would be in the cohort's usual context."""
+    centres = state.centre[: state.used].copy()
+    if prior.taught[0] > 0 and spec.work in spec.phases:
+        away = prior.usual - state.usual[: state.used]
+        moved = (away[:, :, None] * state.slopes[: state.used]).sum(axis=1)
+        centres[:, spec.phases.index(spec.work)] += moved
+    return centres
 
 
 def _weight(
@@ -157,44 +186,3 @@ def _median(values: Floats, where: npt.NDArray[np.bool_]) -> Floats:
     """Median over devices [d, p, c] of those that know enough; 0 where none does."""
     masked = np.ma.masked_array(values, mask=~where)
     return np.asarray(np.ma.median(masked, axis=0).filled(0.0), np.float64)
-
-
-def _with_slopes(prior: CohortPrior, spec: ScorerSpec, history: History) -> CohortPrior:
-    """`prior` with each phase's least squares of the channels on the ambient ones.
-
-    Values are taken relative to the device's own mean in that phase, and pooled over devices.
-    """
-    columns = [spec.channels.index(name) for name in spec.ambient]
-    slope, ambient = prior.slope.copy(), prior.ambient.copy()
-    if not columns:
-        return prior
-    for place, phase in enumerate(spec.phases):
-        rows = (history.phase == phase) & np.isfinite(history.values[:, columns]).all(axis=1)
-        if rows.sum() < spec.warm_up:
-            continue
-        values = history.values[rows]
-        ambient[place] = np.median(values[:, columns], axis=0)
-        slope[place] = _slopes(_within(values, history.device[rows]), columns)
-    return replace(prior, slope=slope, ambient=ambient)
-
-
-def _within(values: Floats, device: Ints) -> Floats:
-    """Values [n, c] less their device's mean."""
-    _, which = np.unique(device, return_inverse=True)
-    present = np.isfinite(values)
-    sums = np.zeros((which.max() + 1, values.shape[1]))
-    counts = np.zeros_like(sums)
-    np.add.at(sums, which, np.where(present, values, 0.0))
-    np.add.at(counts, which, present)
-    return np.asarray(values - (sums / np.maximum(counts, 1.0))[which], np.float64)
-
-
-def _slopes(values: Floats, columns: list[int]) -> Floats:
-    """[a, c] least squares slopes; an ambient channel explains no ambient channel."""
-    known = np.where(np.isfinite(values), values, 0.0)
-    ambient = known[:, columns]
-    scale = np.maximum(np.diagonal(ambient.T @ ambient), 1e-12)
-    normal = ambient.T @ ambient + np.diag(1e-6 * scale)
-    slopes = np.linalg.solve(normal, ambient.T @ known)
-    slopes[:, columns] = 0.0
-    return np.asarray(slopes, np.float64)

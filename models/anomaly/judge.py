@@ -18,6 +18,7 @@ from models.exceedance import Counts, Tables
 CUSUM = STATISTICS.index("cusum")
 LIMIT_FRAMES = 16
 _USUAL_SUMS = calibration.usual_sums()
+_USUAL_PEAKS = calibration.usual_peaks()
 _UNKNOWN = np.float32(np.nan)
 _NEVER_RELEASED = 2**62
 
@@ -39,6 +40,8 @@ class Judgement:
     where they mean nothing."""
     evidenced: Floats
     """[2, n] the running evidence, as `calibration.evidence` gives it."""
+    joint: Floats
+    """[n] the evidence that the score is of; 0 where nothing is known."""
     score: Floats
     fresh: Floats
     """[n] the score without what the CUSUMs have piled up."""
@@ -76,6 +79,7 @@ def judged(state: ScorerState, priors: PriorVersions, slots: Ints, view: View) -
         evidenced=np.where(known, evidenced, before),
         tables=tables,
         bins=np.concatenate([bins, exceedance.binned_at(total)[None], rises]),
+        joint=np.where(known, joint, 0.0),
         score=np.where(known, whole, 0.0),
         fresh=np.where(known, fresh, 0.0),
         known=known,
@@ -102,7 +106,11 @@ def limited(
         cadence_s = np.where(own > 0, own, priors.cadence_s[state.which[slots[due]]])
         rows = np.flatnonzero(due)
         sums = tables.whole(rows, np.full(len(rows), len(STATISTICS)))
-        state.limits[slots[due]] = _limits(spec, sums + _USUAL_SUMS, cadence_s)
+        limits = _limits(spec, sums + _USUAL_SUMS, cadence_s)
+        if spec.jobs:
+            limits[:, 0] = _peak_limits(state, spec, slots[due])
+            limits[:, 1] = np.minimum(limits[:, 0], limits[:, 1])
+        state.limits[slots[due]] = limits
     alarm, enter = turned(state.limits[slots]).astype(np.float64)
     return Limits(
         enter=enter,
@@ -118,3 +126,13 @@ def _limits(spec: ScorerSpec, sums: Counts, cadence_s: Floats) -> Floats:
     odd = np.maximum(spec.odd_share, chance)
     reached = exceedance.quantiles(sums, -np.log(np.stack([chance, odd])))
     return calibration.scored(reached + calibration.LEAST_ODD).T
+
+
+def _peak_limits(state: ScorerState, spec: ScorerSpec, slots: Ints) -> Floats:
+    """Scores [n] that peaks of states which passed by themselves exceed as the budget allows."""
+    weeks = state.judged_s[slots] / calibration.WEEK_S + calibration.USUAL_WEEKS
+    peaks = state.peaks[slots] + _USUAL_PEAKS
+    allowed = spec.alarms_per_week / calibration.MARGIN * weeks
+    share = np.minimum(allowed / peaks[:, 0], 1.0)
+    reached = exceedance.quantiles(peaks, -np.log(share)[None])[0]
+    return calibration.scored(reached + calibration.LEAST_ODD)

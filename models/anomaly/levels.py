@@ -171,7 +171,8 @@ def learnt(
     rate = 1.0 / np.minimum(count + 1.0, longest)
     settled = (count >= CLIP * CLIP) & ~hurry
     error = np.where(lesson.where, lesson.values - centre, 0.0)
-    error = np.where(settled, _clipped(error, levels[SPREAD]), error)
+    moving = _moving(centre, levels)
+    error = np.where(settled, _clipped(error, moving), error)
     after = levels.copy()
     # The first value of all is its own centre: it has no deviation to learn from.
     taught = lesson.where & (count > 0)
@@ -181,10 +182,20 @@ def learnt(
         (RESIDUAL, lesson.residuals),
         (WANDER, lesson.means),
     ):
-        change = rate * _change(levels[row], size, settled)
+        before = moving if row == SPREAD else levels[row]
+        change = rate * (_bounded(before, size, settled) - levels[row])
         np.add(after[row], change, out=after[row], where=taught & np.isfinite(size))
     after[COUNT] += lesson.where
     return centre + rate * error, after
+
+
+def _moving(centre: Floats, levels: Floats32) -> Floats32:
+    """The spread, or for a channel that stood still until it once moved, by how much it did.
+
+    Nothing would be left of a deviation that is bounded by a spread of 0.
+    """
+    spread: Floats32 = levels[SPREAD]
+    return np.where(spread > _floor(centre), spread, np.maximum(levels[RESIDUAL], spread))
 
 
 def _clipped(error: Floats, spread: Floats32) -> Floats:
@@ -192,7 +203,7 @@ def _clipped(error: Floats, spread: Floats32) -> Floats:
     return np.clip(error, -bound, bound)
 
 
-def _change(before: Floats32, error: Floats32, settled: Bools) -> Floats32:
+def _bounded(before: Floats32, error: Floats32, settled: Bools) -> Floats32:
     size = MAD_TO_SD * np.abs(error)
     bound = np.where(settled & (before > 0), CLIP * MAD_TO_SD * before, _UNBOUNDED)
-    return np.minimum(size, bound) - before
+    return np.minimum(size, bound)

@@ -14,7 +14,9 @@ from models.anomaly.state import CLIMB_BINS, STATISTICS
 from models.exceedance import EDGES
 
 _HEAD = struct.Struct("<4s8s16s")
-_MAGIC = b"FMP1"
+_MAGIC = b"FMP2"
+OUTDATED = b"FMP1"
+"""How priors of the layout before this one begin; none of their specifications is in use."""
 
 
 class PriorRefused(ForemendError):
@@ -48,10 +50,16 @@ class CohortPrior:
     """[p, c] independent frames from which the level is known; a slow channel shows few."""
     correlation: Floats
     """[c, c] covariance of standardised residuals within a device."""
-    slope: Floats
-    """[p, a, c] change of a channel per unit of each ambient channel."""
-    ambient: Floats
-    """[p, a] ambient values that `slope` is relative to."""
+    usual: Floats
+    """[m] features of the context at work, for which `centre` is meant."""
+    spread_of_context: Floats
+    """[m (m + 1) / 2] their covariance within a device."""
+    cross: Floats
+    """[m, c] their covariance with the channels."""
+    path: Floats
+    """[m] how far a device moved in each while it was watched."""
+    taught: Floats
+    """[1] frames that the context counts for; 0 where nothing is known."""
     tails: Floats
     """[k + 1, b] exceedance tables, scaled to the number of values they count for."""
     climbs: Floats
@@ -109,7 +117,7 @@ class CohortPrior:
 def empty_prior(spec: ScorerSpec) -> CohortPrior:
     """The prior of a cohort of which nothing is known: every weight is 0."""
     shape = (len(spec.phases), len(spec.channels))
-    ambient = len(spec.ambient)
+    features = 2 * len(spec.context)
     return CohortPrior(
         digest=spec.digest,
         centre=np.zeros(shape),
@@ -120,8 +128,11 @@ def empty_prior(spec: ScorerSpec) -> CohortPrior:
         weight=np.zeros(shape),
         independent=np.zeros(shape),
         correlation=np.eye(shape[1]),
-        slope=np.zeros((shape[0], ambient, shape[1])),
-        ambient=np.zeros((shape[0], ambient)),
+        usual=np.zeros(features),
+        spread_of_context=np.zeros(features * (features + 1) // 2),
+        cross=np.zeros((features, shape[1])),
+        path=np.zeros(features),
+        taught=np.zeros(1),
         tails=np.zeros((len(STATISTICS) + 1, len(EDGES))),
         climbs=np.zeros((shape[1], CLIMB_BINS)),
         cadence_s=0.0,

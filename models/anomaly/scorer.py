@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models import calibration
+from models.anomaly import context
 from models.anomaly.learn import refresh
 from models.anomaly.prior import CohortPrior, PriorRefused
 from models.anomaly.spec import Ints, ScorerSpec, Scores
@@ -29,7 +30,6 @@ class FleetScorer:
                 clear_frames=spec.clear_frames,
                 refractory_s=spec.refractory_s,
             ),
-            ambient=np.array([columns[name] for name in spec.ambient], dtype=np.int64),
         )
         self._places = _phase_places(spec.phases)
         self.state = ScorerState(spec)
@@ -104,6 +104,7 @@ class FleetScorer:
             self._forget(slot, np.array([self._columns[name] for name in channels]))
         if ts_ms is not None:
             state.last_alarm[slot] = ts_ms
+        context.seed(state, self._priors, np.array([slot]))
         refresh(state, self._priors, np.array([slot]))
 
     def adopt(self, prior: CohortPrior | None, slots: npt.ArrayLike | None = None) -> None:
@@ -144,6 +145,7 @@ class FleetScorer:
     def _use(self, version: int, slots: Ints) -> None:
         self.state.prior[slots] = version
         self.state.which[slots] = self._priors.which(version)
+        context.seed(self.state, self._priors, slots)
         refresh(self.state, self._priors, slots)
 
     def _frames(
@@ -157,18 +159,23 @@ class FleetScorer:
     ) -> Frames:
         at = np.asarray(slots, dtype=np.int64)
         phases = np.asarray(phase, dtype=np.int16)
-        shape = (len(at), len(self.spec.channels))
+        shape = (len(at), len(self.spec.inputs))
+        told = np.asarray(values, dtype=np.float64)
+        if told.shape != shape:
+            raise ValueError(f"expected values of shape {shape}")
+        judged = len(self.spec.channels)
         frames = Frames(
             slots=at,
             ts_ms=np.asarray(ts_ms, dtype=np.int64),
             phase=phases,
             place=self._places[phases.view(np.uint16)],
-            values=np.ascontiguousarray(values, dtype=np.float64),
+            values=np.ascontiguousarray(told[:, :judged]),
+            context=told[:, judged:],
             quality=np.zeros(len(at), np.int64) if quality is None else _integers(quality),
             healthy=np.zeros(len(at), np.bool_) if healthy is None else np.asarray(healthy, bool),
         )
         sizes = {len(getattr(frames, name)) for name in Frames.__slots__}
-        if frames.values.shape != shape or len(sizes) > 1:
+        if len(sizes) > 1:
             raise ValueError(f"expected {shape[0]} rows and values of shape {shape}")
         if len(at) and (at.min() < 0 or at.max() >= self.state.used):
             raise IndexError("no device has such a slot")
@@ -181,9 +188,12 @@ class FleetScorer:
         state.motion[slot][:, columns] = np.nan
         state.trend[slot][:, columns] = 0.0
         state.climbs[slot][columns] = 0
+        state.told[slot][columns] = np.nan
+        state.repeats[slot][columns] = 0.0
         state.pending[slot] = EMPTY
         state.anomalous[slot] = state.announced[slot] = False
         state.calm[slot] = state.held[slot] = 0
+        state.peak[slot] = 0.0
         state.evidence[slot] = calibration.USUAL
         first, second = np.triu_indices(len(self.spec.channels))
         touched = np.isin(first, columns) | np.isin(second, columns)

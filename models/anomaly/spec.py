@@ -23,13 +23,15 @@ class ScorerSpec:
     channels: tuple[str, ...]
     phases: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Phases that are scored, each with baselines of its own; others are passed over."""
+    work: int = 3
+    """The phase in which a device does what it is asked for: there its context counts."""
     alarms_per_week: float = 1.0
     """False alarms that one healthy device may raise in a week."""
-    ambient: tuple[str, ...] = ()
-    """Channels that the surroundings drive; a prior's slopes take their effect out of the rest."""
+    context: tuple[str, ...] = ()
+    """What a device is asked for and what surrounds it: never judged, but taken out of the rest."""
     refractory_s: float = 6 * 3600.0
     """After an alarm a device raises no other for this long."""
-    odd_share: float = 0.003
+    odd_share: float = 0.01
     """The anomalous state begins at what this share of a healthy device's frames reaches, or at the
     budget's threshold if that is lower; an alarm is raised only beyond the threshold."""
     leave: float = 1.0
@@ -38,6 +40,9 @@ class ScorerSpec:
     """Calm frames in a row that end the anomalous state."""
     release_frames: int = 500
     """A state that has been anomalous for this many frames is learnt as the new normal."""
+    jobs: bool = True
+    """The device does one job after another, and they differ: what passes by itself was a job, and
+    is held against the budget; a channel that mostly repeats itself is read when it moves."""
     gap_factor: float = 20.0
     """A pause of more than this many usual intervals is a gap: fast statistics start again."""
     memory: int = 4000
@@ -48,17 +53,20 @@ class ScorerSpec:
     def __post_init__(self) -> None:
         """Refuse what cannot be scored.
 
-        Raises ValueError: no channels, a channel or phase named twice, unknown ambient channel,
-        a budget that is not positive.
+        Raises ValueError: no channels, a channel or phase named twice, a budget that is not
+        positive.
         """
-        if not self.channels or len(set(self.channels)) < len(self.channels):
-            raise ValueError(f"channels must be named, each once: {self.channels}")
+        if not self.channels or len(set(self.inputs)) < len(self.inputs):
+            raise ValueError(f"channels must be named, each once: {self.inputs}")
         if not self.phases or len(set(self.phases)) < len(self.phases):
             raise ValueError(f"phases must be named, each once: {self.phases}")
-        if unknown := set(self.ambient) - set(self.channels):
-            raise ValueError(f"ambient names channels that are not there: {sorted(unknown)}")
         if not self.alarms_per_week > 0:
             raise ValueError(f"the alarm budget must be positive, not {self.alarms_per_week}")
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The columns of what is scored: the channels, and behind them their context."""
+        return (*self.channels, *self.context)
 
     @property
     def digest(self) -> bytes:

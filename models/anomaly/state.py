@@ -40,9 +40,11 @@ PENDING = 20
 """Values wait in a ring of this length before they enter the tables, so that a fault that is on its
 way up does not calibrate itself away; every other frame goes in."""
 EMPTY = 255
+HELD_SHARE = 0.5
+"""A channel that repeats itself more often tells something only when it moves."""
 
 _HEAD = struct.Struct("<4sI8s")
-_MAGIC = b"FMS2"
+_MAGIC = b"FMS3"
 
 
 class SnapshotRefused(ForemendError):
@@ -56,7 +58,7 @@ class ScorerState:
 
     def __init__(self, spec: ScorerSpec, capacity: int = 16) -> None:
         self._spec = spec
-        self._layout = _layout(len(spec.channels), len(spec.phases))
+        self._layout = _layout(len(spec.channels), len(spec.phases), len(spec.context))
         self.used = 0
         for name, (dtype, shape) in self._layout.items():
             setattr(self, name, np.zeros((capacity, *shape), dtype))
@@ -87,6 +89,21 @@ class ScorerState:
     climbs: npt.NDArray[np.uint16]
     pending: npt.NDArray[np.uint8]
     head: npt.NDArray[np.int16]
+    peaks: npt.NDArray[np.uint16]
+    peak: npt.NDArray[np.float32]
+    judged_s: npt.NDArray[np.float64]
+    told: npt.NDArray[np.float32]
+    repeats: npt.NDArray[np.float16]
+    slow: npt.NDArray[np.float64]
+    usual: npt.NDArray[np.float64]
+    taught: npt.NDArray[np.float32]
+    spread: npt.NDArray[np.float32]
+    cross: npt.NDArray[np.float32]
+    slopes: npt.NDArray[np.float32]
+    inverse: npt.NDArray[np.float32]
+    away: npt.NDArray[np.float32]
+    path: npt.NDArray[np.float32]
+    settings: npt.NDArray[np.float32]
 
     @property
     def bytes_per_device(self) -> int:
@@ -145,9 +162,13 @@ class ScorerState:
         self.motion[rows] = np.nan
         self.pending[rows] = EMPTY
         self.evidence[rows] = USUAL
+        self.told[rows] = self.slow[rows] = np.nan
 
 
-def _layout(channels: int, phases: int) -> dict[str, tuple[type[np.generic], tuple[int, ...]]]:
+def _layout(
+    channels: int, phases: int, contexts: int
+) -> dict[str, tuple[type[np.generic], tuple[int, ...]]]:
+    features = 2 * contexts
     return {
         "ts": (np.int64, ()),
         "last_alarm": (np.int64, ()),
@@ -172,4 +193,19 @@ def _layout(channels: int, phases: int) -> dict[str, tuple[type[np.generic], tup
         "climbs": (np.uint16, (channels, CLIMB_BINS)),
         "pending": (np.uint8, (PENDING, len(STATISTICS) + 1 + channels)),
         "head": (np.int16, ()),
+        "peaks": (np.uint16, (len(EDGES),)),
+        "peak": (np.float32, ()),
+        "judged_s": (np.float64, ()),
+        "told": (np.float32, (channels,)),
+        "repeats": (np.float16, (channels,)),
+        "slow": (np.float64, (contexts,)),
+        "usual": (np.float64, (features,)),
+        "taught": (np.float32, (1,) if contexts else (0,)),
+        "spread": (np.float32, (features * (features + 1) // 2,)),
+        "cross": (np.float32, (features, channels)),
+        "slopes": (np.float32, (features, channels)),
+        "inverse": (np.float32, (features * (features + 1) // 2,)),
+        "away": (np.float32, (features,)),
+        "path": (np.float32, (features,)),
+        "settings": (np.float32, (1,) if contexts else (0,)),
     }

@@ -30,7 +30,7 @@ def step(state: ScorerState, priors: PriorVersions, setting: Setting, frames: Fr
         healthy=frames.healthy,
         ts_ms=frames.ts_ms,
     )
-    learn(state, priors, frames, view, found, after, float(setting.spec.memory))
+    learn(state, priors, frames, view, found, after, setting.spec)
     return _answer(view, found, limits.alarm, after, alarm)
 
 
@@ -49,7 +49,9 @@ def _answer(
         top_channel=np.where(found.known, contributions.argmax(axis=1), -1),
         contributions=contributions,
         deviation=turned_back(np.where(view.known, found.trend[MEAN], _UNKNOWN)),
-        baseline=turned_back(np.where(view.base.frames > 0, view.base.centre + view.shift, np.nan)),
+        baseline=turned_back(
+            np.where(view.base.frames > 0, view.base.centre + view.light.shift, np.nan)
+        ),
     )
 
 

@@ -16,14 +16,14 @@ NO_PRIOR = 0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriorVersions:
-    """Priors by version; v versions, p phases, c channels, a ambient channels."""
+    """Priors by version; v versions, p phases, c channels."""
 
     index: dict[int, int]
     levels: Floats
     """[v, p, 7, c] the fields of `PriorRows` in their order."""
     correlation: Floats
-    slope: Floats
-    ambient: Floats
+    priors: tuple[CohortPrior, ...]
+    """By place; what a device takes over once is looked up here."""
     tails: Counts
     climbs: Counts
     cadence_s: Floats
@@ -33,18 +33,6 @@ class PriorVersions:
         """The levels [c, n] of devices that use priors `which` [n] in `phase` [n]."""
         taken = turned(self.levels[which, phase])
         return PriorRows(**{name: taken[i] for i, name in enumerate(PriorRows.__slots__)})
-
-    def shift(self, which: Ints, phase: Ints, values: Floats, columns: Ints) -> Floats:
-        """What the surroundings add to each channel [c, n], or [1, 1] if no channel tells of them.
-
-        0 where they are unknown.
-        """
-        total = np.zeros_like(values) if len(columns) else np.zeros((1, 1))
-        for place, column in enumerate(columns):
-            excess = values[column] - self.ambient[which, phase, place]
-            known = np.where(np.isfinite(excess), excess, 0.0)
-            total += known * self.slope[which, phase, place].T
-        return total
 
     def which(self, version: int) -> int:
         """The place of a version. Raises PriorRefused where it is not known here."""
@@ -82,8 +70,7 @@ def extended(known: PriorVersions, spec: ScorerSpec, prior: CohortPrior) -> Prio
         index=known.index | {prior.version: len(known.index)},
         levels=np.concatenate([known.levels, new.levels]),
         correlation=np.concatenate([known.correlation, new.correlation]),
-        slope=np.concatenate([known.slope, new.slope]),
-        ambient=np.concatenate([known.ambient, new.ambient]),
+        priors=(*known.priors, prior),
         tails=np.concatenate([known.tails, new.tails]),
         climbs=np.concatenate([known.climbs, new.climbs]),
         cadence_s=np.concatenate([known.cadence_s, new.cadence_s]),
@@ -98,8 +85,7 @@ def _stacked(priors: dict[int, CohortPrior]) -> PriorVersions:
             [np.stack([getattr(p, name) for name in PriorRows.__slots__], axis=1) for p in all_of]
         ),
         correlation=np.stack([p.correlation for p in all_of]),
-        slope=np.stack([p.slope for p in all_of]),
-        ambient=np.stack([p.ambient for p in all_of]),
+        priors=tuple(all_of),
         tails=np.stack([np.rint(p.tails).astype(np.uint16) for p in all_of]),
         climbs=np.stack([np.rint(p.climbs).astype(np.uint16) for p in all_of]),
         cadence_s=np.array([p.cadence_s for p in all_of]),

@@ -6,16 +6,19 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from models.anomaly import levels
+from models.anomaly import context, levels
+from models.anomaly.context import Light
 from models.anomaly.levels import Baseline
 from models.anomaly.spec import Bools, Floats, Floats32, Ints, ScorerSpec
-from models.anomaly.state import FAST, LAST, ScorerState
+from models.anomaly.state import FAST, HELD_SHARE, LAST, ScorerState
 from models.anomaly.timing import Timing, timed
 from models.anomaly.versions import PriorVersions
 from models.calibration import AlarmRule
 from models.channelwise import turned
 
 STALE, SUSPECT = 1, 2
+HELD_WARM_UP = 8
+"""Readings of a held channel before it is scored; they are seldom."""
 Held = TypeVar("Held", bound=np.generic)
 
 
@@ -25,8 +28,6 @@ class Setting:
 
     spec: ScorerSpec
     rule: AlarmRule
-    ambient: Ints
-    """[a] columns of the ambient channels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,7 @@ class Frames:
     place: Ints
     """[n] the phase's index in the specification; -1 where it is not scored."""
     values: Floats
+    context: Floats
     quality: Ints
     healthy: Bools
     """[n] known to be healthy, by whoever asks."""
@@ -51,13 +53,14 @@ class View:
     heard: Bools
     """[n] the frame says something: not stale, not empty."""
     scored: Bools
+    same: Bools
+    """[n, c] the same reading as in the device's frame before."""
     timing: Timing
     which: Ints
     place: Ints
     values: Floats
-    """[c, n] with the surroundings' part taken out; NaN where missing or not scored."""
-    shift: Floats
-    """[c, n] the surroundings' part; [1, 1] where there is none."""
+    """[c, n] with the context's part taken out; NaN where missing or not scored."""
+    light: Light
     centre: Floats
     own: Floats32
     """[5, c, n] the devices' own levels."""
@@ -89,9 +92,20 @@ def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: 
         spec.gap_factor,
     )
     which = state.which[slots]
-    raw = np.where(scored & present, told, np.nan)
-    shift = priors.shift(which, place, raw, setting.ambient)
-    values = raw - shift
+    same = np.take(state.told, slots, axis=0) == frames.values.astype(np.float32)
+    held = turned(np.take(state.repeats, slots, axis=0) > HELD_SHARE)
+    restart = timing.broken | (frames.phase != state.phase[slots])
+    held &= spec.jobs
+    says = scored & present
+    if held.any():
+        says &= ~(turned(same) & held & ~restart)
+    raw = np.where(says, told, np.nan)
+    light = (
+        context.seen(state, slots, frames.phase == spec.work, turned(frames.context), timing.broken)
+        if spec.context
+        else context.none(len(slots))
+    )
+    values = raw - light.shift
     centre = turned(_at(state.centre, slots, place))
     own = turned(_at(state.levels, slots, place))
     base = (
@@ -99,29 +113,36 @@ def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: 
         if priors.any
         else levels.alone(centre, own)
     )
-    restart = timing.broken | (frames.phase != state.phase[slots])
     motion = _restarted(turned(np.take(state.motion, slots, axis=0)), values, restart)
     trend = turned(np.take(state.trend, slots, axis=0))
     # What spans several frames means nothing after a break.
     trend[..., timing.broken] = 0.0
-    local = np.where(state.free[slots], 0.0, base.local)
+    # What is held was measured anew each time it moved, so that its level is soon known.
+    least: Ints | int = spec.warm_up
+    local = base.local
+    if held.any():
+        far = levels.INDEPENDENT_FRAMES
+        least = np.where(held, HELD_WARM_UP, spec.warm_up)
+        local = np.where(held, far / (far + base.frames), local)
+    local = np.where(state.free[slots], 0.0, local)
     expected = base.centre + local * (motion[FAST] - base.centre)
     return View(
         heard=heard,
         scored=scored,
+        same=same,
         timing=timing,
         which=which,
         place=place,
         values=values,
-        shift=shift,
+        light=light,
         centre=centre,
         own=own,
         base=base,
         motion=motion,
         trend=trend,
-        steps=np.where(restart, np.nan, values - motion[LAST]).astype(np.float32),
-        residuals=(values - expected).astype(np.float32),
-        known=np.isfinite(values) & (base.frames >= spec.warm_up),
+        steps=np.where(restart, np.nan, values - motion[LAST]).astype(np.float32) * light.weight,
+        residuals=(values - expected).astype(np.float32) * light.weight,
+        known=np.isfinite(values) & (base.frames >= least) & ~light.strange,
     )
 
 

@@ -54,6 +54,7 @@ class Watch:
                 phases=(0,),
                 alarms_per_week=alarms_per_week,
                 odd_share=ODD_SHARE,
+                jobs=False,
             )
         )
         slots = [self._scorer.slot(place, free=place % 2 == 0) for place in range(2 * devices)]

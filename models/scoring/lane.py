@@ -12,7 +12,7 @@ from models.anomaly import FleetScorer, ScorerSpec
 from models.detectors import SecondOpinion
 from models.digest import Digests
 from models.drift import DriftKind, DriftWatch
-from models.priors import scored_columns
+from models.priors import context_columns, scored_columns
 from models.scoring.entries import Anomaly, Health
 from models.scoring.roll import Roll
 
@@ -61,6 +61,8 @@ class Lane:
     """Per channel, the component instance whose condition it tells."""
     scored: tuple[int, ...]
     """Columns that are scored: settings and counters are not measurements of health."""
+    context: tuple[int, ...] = ()
+    """Columns in whose light they are scored."""
     digested: bool = True
     """Whether hourly digests are judged too: health, drift and the second opinion follow."""
     scorer: FleetScorer = field(init=False)
@@ -71,7 +73,9 @@ class Lane:
     """Per slot, the state that was told last."""
 
     def __post_init__(self) -> None:
-        self.scorer = FleetScorer(ScorerSpec(channels=self.names))
+        self.scorer = FleetScorer(
+            ScorerSpec(channels=self.names, context=tuple(self.channels[i] for i in self.context))
+        )
         self._digests = Digests(len(self.scored))
         self._anomalous = np.zeros(16, np.bool_)
 
@@ -82,6 +86,7 @@ class Lane:
             channels=tuple(c["name"] for c in channels),
             components=tuple(c.get("component") for c in channels),
             scored=scored_columns(channels),
+            context=context_columns(channels),
             digested=digested,
         )
 
@@ -116,7 +121,7 @@ class Lane:
     def score(self, rows: FrameRows, out: Outputs) -> NDArray[np.float64]:
         """Score frames, tell what follows, and give each frame's score; [n]."""
         slots = self._slots.at(rows.device)
-        values = rows.values[:, self.scored]
+        values = rows.values[:, (*self.scored, *self.context)]
         scores = self.scorer.score(slots, rows.ts_ms, rows.phase, values, rows.quality)
         told = self._drifts(slots, rows.ts_ms, scores, out) if self.digested else []
         told += self._changes(slots, rows, values, scores)

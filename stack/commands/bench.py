@@ -123,3 +123,23 @@ def bench_models(
         return
     for name, figure in found.items():
         typer.echo(f"{name}: {json.dumps(figure)}")
+
+
+@bench.command(name="calm")
+def bench_calm(
+    *,
+    seed: Annotated[int, typer.Option(help="of the fleets and their faults")] = 1,
+    devices: Annotated[int, typer.Option(min=1, help="of each family; each has an ill twin")] = 48,
+    weeks: Annotated[int, typer.Option(min=3, help="of simulated time")] = 4,
+    family: Annotated[str | None, typer.Option(help="this one alone; else all")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Count alarms of healthy simulated devices, and how many ill ones are found."""
+    from dataclasses import asdict
+
+    from simulators.fleets import FLEETS
+    from stack.bench.calm import measured
+
+    for name in FLEETS if family is None else [family]:
+        found = asdict(measured(name, seed=seed, devices=devices, weeks=weeks))
+        typer.echo(json.dumps({"family": name} | found) if as_json else f"{name}: {found}")

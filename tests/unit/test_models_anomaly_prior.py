@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from models.anomaly import CohortPrior, FleetScorer, PriorRefused, ScorerSpec, Scores, fit_prior
 
-SPEC = ScorerSpec(channels=("room", "heat", "power"), phases=(1, 3), ambient=("room",))
+SPEC = ScorerSpec(channels=("heat", "power"), phases=(1, 3), context=("room",))
 STEP_MS = 120_000
 START_MS = 1_700_000_000_000
 Floats = NDArray[np.float64]
@@ -21,7 +21,7 @@ def cohort(seed: int, devices: int, frames: int) -> Floats:
     room = 22 + 4 * np.sin(day) + 0.1 * rng.normal(size=(devices, frames))
     heat = 200 + rng.normal(size=(devices, 1)) + 0.5 * rng.normal(size=(devices, frames))
     power = 40 - 0.8 * room + rng.normal(size=(devices, 1)) + rng.normal(size=(devices, frames))
-    return np.stack([room, heat, power], axis=2)
+    return np.stack([heat, power, room], axis=2)
 
 
 def flat(values: Floats) -> dict[str, NDArray[np.generic]]:
@@ -62,38 +62,38 @@ def test_a_new_device_is_scored_from_its_first_frame(prior: CohortPrior) -> None
 
 def test_a_new_device_that_is_faulty_from_the_first_day_is_found(prior: CohortPrior) -> None:
     values = cohort(3, 10, 60)
-    values[..., 1] -= 12.0
+    values[..., 0] -= 12.0
     out = scored(FleetScorer(SPEC, prior), values)
     assert out.alarm.reshape(60, 10).any(axis=0).sum() >= 9
-    assert (out.top_channel[out.alarm] == 1).all()
+    assert (out.top_channel[out.alarm] == 0).all()
     assert scored(FleetScorer(SPEC), values).alarm.sum() == 0
 
 
 def test_the_surroundings_are_taken_out(prior: CohortPrior) -> None:
-    place = SPEC.phases.index(3)
-    assert prior.slope[place, 0] == pytest.approx([0.0, 0.0, -0.8], abs=0.05)
     scorer = FleetScorer(SPEC, prior)
+    slopes = scorer.state.slopes[scorer.slot(1000)].sum(axis=0)
+    assert slopes == pytest.approx([0.0, -0.8], abs=0.05)
     scored(scorer, cohort(4, 1, 300))
     heatwave = cohort(4, 1, 340)[:, 300:]
-    heatwave[..., 0] += 6.0
-    heatwave[..., 2] -= 0.8 * 6.0
+    heatwave[..., 2] += 6.0
+    heatwave[..., 1] -= 0.8 * 6.0
     out = scorer.score(
         np.zeros(40, int),
         START_MS + STEP_MS * np.arange(300, 340),
         np.full(40, 3),
         heatwave[0],
     )
-    assert not (out.alarm & (out.top_channel == 2)).any()
-    assert out.baseline[-1, 2] == pytest.approx(heatwave[0, :, 2].mean(), abs=1.5)
+    assert not (out.alarm & (out.top_channel == 1)).any()
+    assert out.baseline[-1, 1] == pytest.approx(heatwave[0, :, 1].mean(), abs=1.5)
 
 
 def test_a_device_grows_away_from_its_prior(prior: CohortPrior) -> None:
     values = cohort(5, 1, 800)
     out = scored(FleetScorer(SPEC, prior), values)
     place = SPEC.phases.index(3)
-    own = values[0, :, 1].mean()
-    early, late = abs(out.baseline[0, 1] - own), abs(out.baseline[-1, 1] - own)
-    assert out.baseline[0, 1] == pytest.approx(prior.centre[place, 1], abs=0.05)
+    own = values[0, :, 0].mean()
+    early, late = abs(out.baseline[0, 0] - own), abs(out.baseline[-1, 0] - own)
+    assert out.baseline[0, 0] == pytest.approx(prior.centre[place, 0], abs=0.05)
     assert late < 0.2 * max(early, 0.5)
 
 
@@ -143,4 +143,4 @@ def test_a_snapshot_needs_the_prior_that_it_was_taken_with(prior: CohortPrior) -
 def test_no_history_makes_the_empty_prior() -> None:
     nothing = fit_prior(SPEC, device=[], ts_ms=[], phase=[], values=np.empty((0, 3)))
     assert not nothing.weight.any()
-    assert np.array_equal(nothing.correlation, np.eye(3))
+    assert np.array_equal(nothing.correlation, np.eye(2))

@@ -252,7 +252,7 @@ def test_mistaken_calls_are_refused() -> None:
         {"channels": ()},
         {"channels": ("a", "a")},
         {"channels": ("a",), "phases": ()},
-        {"channels": ("a",), "ambient": ("b",)},
+        {"channels": ("a",), "context": ("a",)},
         {"channels": ("a",), "alarms_per_week": 0.0},
     ],
 )

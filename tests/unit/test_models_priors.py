@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -27,6 +28,12 @@ def test_priors_survive_their_bytes_and_are_found_by_specification() -> None:
 def test_what_holds_no_priors_is_told_so(payload: bytes) -> None:
     with pytest.raises(WrongPriors):
         PriorSet.load(payload)
+
+
+def test_priors_of_an_earlier_layout_are_nobodys_and_stop_no_replay() -> None:
+    known, *_ = msgspec.msgpack.decode(cohort_priors()["p1"].dumps(), type=list[bytes])
+    kept = PriorSet.load(msgspec.msgpack.encode([b"FMP1" + known[4:], known]))
+    assert len(kept.by_digest) == 1
 
 
 def test_settings_and_counters_are_no_measurements_of_health() -> None:
