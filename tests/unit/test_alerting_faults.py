@@ -106,7 +106,6 @@ def test_a_device_that_stands_keeps_its_alert_and_one_that_runs_on_ends_it() -> 
     assert look_at_clock(store) == 0
     store.contexts[FAULT] = replace(PLAIN, running=True)
     assert look_at_clock(store) == 1
-    store.contexts[FAULT] = PLAIN
     store.clocks["live"] += POLICY.clear_for - timedelta(seconds=1)
     assert look_at_clock(store) == 0
     store.clocks["live"] += timedelta(seconds=1)
