@@ -113,7 +113,7 @@ def _stepped(
 
 def _explained(context: Context, board: dict[Group, AlertState], group: Group) -> Context:
     """Tell the context whether a failure of the same device is foreseen, as the board stands."""
-    if group.kind is AlertKind.FAILURE:
+    if group.kind is not AlertKind.INSPECTION:
         return context
     foreseen = any(
         other.kind is AlertKind.FAILURE

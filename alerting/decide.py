@@ -40,6 +40,13 @@ POLICIES: Final = {
         clear_for=timedelta(0),
         forget_after=timedelta(days=14),
     ),
+    AlertKind.FAULT: Policy(
+        fire_after=1,
+        clear_after=1,
+        # Since the device was seen at work again; a fault that comes and goes comes back by then.
+        clear_for=timedelta(hours=12),
+        forget_after=timedelta(days=30),
+    ),
 }
 
 
@@ -55,7 +62,8 @@ def decide(
 def tick(state: AlertState, group: Group, context: Context, now: datetime) -> Decision:
     """Decide what the passing of time does to an open alert."""
     muted_by = mute(group, context, now)
-    action, reason = _lapse(state, POLICIES[group.kind], now)
+    lapse = _settle if group.kind is AlertKind.FAULT else _lapse
+    action, reason = lapse(state, context, POLICIES[group.kind], now)
     if action is Action.IGNORE and muted_by is not state.muted_by:
         action = Action.REMUTE
         reason = Reason.MUTE_BEGAN if muted_by else Reason.MUTE_ENDED
@@ -77,12 +85,12 @@ def expired(state: AlertState, evaluation: Evaluation) -> bool:
 def mute(group: Group, context: Context, now: datetime) -> Mute | None:
     """Give what keeps an alert quiet.
 
-    A device that is away mutes only inspections: a failure that was foreseen stays foreseen when
+    A device that is away mutes only inspections: a failure that was foreseen or told stays so when
     the device falls silent, and may be why it did.
     """
     if silenced(group, context, now):
         return Mute.SILENCED
-    if group.kind is AlertKind.FAILURE:
+    if group.kind is not AlertKind.INSPECTION:
         return Mute.OPEN_WORK_ORDER if context.open_work_order else None
     if context.failure_alert:
         return Mute.EXPLAINED_BY_FAILURE
@@ -98,10 +106,12 @@ def advance(
     if evaluation is not None:
         old = _counted(old, evaluation)
     if decision.action is Action.FIRE:
-        return replace(old, life=Life.FIRING, fired_at=now)
-    if decision.action is Action.RESOLVE:
-        return replace(old, life=Life.RESOLVED, resolved_at=now)
-    return old
+        old = replace(old, life=Life.FIRING, fired_at=now)
+    elif decision.action is Action.RESOLVE:
+        old = replace(old, life=Life.RESOLVED, resolved_at=now)
+    elif decision.reason is Reason.RUNS_AGAIN:
+        old = replace(old, below_since=now)
+    return replace(old, told_at=now) if old.loud and old.told_at is None else old
 
 
 def _act(state: AlertState | None, evaluation: Evaluation, policy: Policy) -> tuple[Action, Reason]:
@@ -109,6 +119,8 @@ def _act(state: AlertState | None, evaluation: Evaluation, policy: Policy) -> tu
         return Action.IGNORE, Reason.DRIFT_ALONE
     if state is not None and evaluation.ts < state.updated_at:
         return Action.IGNORE, Reason.OUT_OF_ORDER
+    if evaluation.group.kind is AlertKind.FAULT:
+        return (Action.KEEP, Reason.TOLD_AGAIN) if state else (Action.FIRE, Reason.TOLD)
     if evaluation.word is Word.ABOVE:
         return _above(state, evaluation, policy)
     return _below(state, policy)
@@ -144,7 +156,21 @@ def _below(state: AlertState | None, policy: Policy) -> tuple[Action, Reason]:
     return Action.KEEP, Reason.FIRST_BELOW if state.misses == 0 else Reason.STILL_BELOW
 
 
-def _lapse(state: AlertState, policy: Policy, now: datetime) -> tuple[Action, Reason]:
+def _settle(
+    state: AlertState, context: Context, policy: Policy, now: datetime
+) -> tuple[Action, Reason]:
+    """Look at a fault that its device told: it may have said that it is well, or run again."""
+    if any(state.updated_at < at <= now for at in context.well_at):
+        return Action.RESOLVE, Reason.WELL_AGAIN
+    if state.below_since is None and context.running:
+        return Action.KEEP, Reason.RUNS_AGAIN
+    action, reason = _lapse(state, context, policy, now)
+    return action, Reason.RAN_ON if reason is Reason.STAYED_BELOW else reason
+
+
+def _lapse(
+    state: AlertState, _context: Context, policy: Policy, now: datetime
+) -> tuple[Action, Reason]:
     if state.below_since is not None and now - state.below_since >= policy.clear_for:
         return Action.RESOLVE, Reason.STAYED_BELOW
     if now - state.updated_at >= policy.forget_after:

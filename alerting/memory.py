@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from alerting.notices import notices
 from alerting.store import Due
@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 
     from alerting.notices import Notice
     from alerting.values import AlertState, Change, Context, Evaluation, Group
+
+_TURN: Final = {AlertKind.FAULT: 0, AlertKind.FAILURE: 1, AlertKind.INSPECTION: 2}
+
+
+def _place(evaluation: Evaluation) -> tuple[int, float, int]:
+    kind = evaluation.group.kind
+    at = evaluation.ts.timestamp() if kind is AlertKind.FAULT else 0.0
+    return _TURN[kind], at, evaluation.row_id
 
 
 @dataclass(slots=True)
@@ -29,11 +37,8 @@ class MemoryAlerts:
     told: dict[str, Notice] = field(default_factory=dict)
 
     def take(self, limit: int) -> list[Evaluation]:
-        """Give the oldest unhandled rows, predictions first."""
-        ordered = sorted(
-            self.waiting, key=lambda e: (e.group.kind is not AlertKind.FAILURE, e.row_id)
-        )
-        return ordered[:limit]
+        """Give the oldest unhandled rows: faults, predictions, then anomalies."""
+        return sorted(self.waiting, key=_place)[:limit]
 
     def due(self) -> list[Due]:
         """Give every open alert; looking at one too many decides nothing."""

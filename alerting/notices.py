@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from alerting.values import Life, Mute
+from alerting.values import AlertKind, Life, Mute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ def notices(alert_id: int, change: Change) -> Iterator[Notice]:
 def _heard(before: AlertState | None) -> bool:
     return (
         before is not None
-        and before.fired_at is not None
+        and before.told_at is not None
         and before.muted_by in {None, Mute.OPEN_WORK_ORDER}
     )
 
@@ -53,6 +53,9 @@ def _payload(alert_id: int, change: Change) -> dict[str, Any]:
         "reason": change.decision.reason.value,
         "at": change.at.isoformat(),
     }
+    if group.kind is AlertKind.FAULT:
+        told |= {"failure_mode": None, "code": group.failure_mode}
+        return told | ({"evidence": list(seen.evidence)} if seen else {})
     if seen is not None:
         told |= {
             "probability": seen.probability,

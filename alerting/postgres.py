@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,7 +11,12 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from alerting.notices import notices
-from alerting.rows import alert_columns, evaluation_of_anomaly, evaluation_of_prediction
+from alerting.rows import (
+    alert_columns,
+    evaluation_of_anomaly,
+    evaluation_of_event,
+    evaluation_of_prediction,
+)
 from alerting.store import Due
 from alerting.values import (
     AlertKind,
@@ -24,6 +30,7 @@ from alerting.values import (
 )
 from foremend.db import Queries
 from foremend.outbox import enqueue
+from foremend.values import NO_FAULTS, PART_REPLACED, WELL_AGAIN, Phase, cleared
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -34,7 +41,12 @@ if TYPE_CHECKING:
 
 _SQL: Final = Queries.load("alerting", "alerts.sql")
 LISTEN: Final = _SQL["listen"]
-_UNREMARKABLE: Final = {Reason.STILL_ABOVE, Reason.STILL_RISING, Reason.STILL_BELOW}
+_UNREMARKABLE: Final = {
+    Reason.STILL_ABOVE,
+    Reason.STILL_RISING,
+    Reason.STILL_BELOW,
+    Reason.TOLD_AGAIN,
+}
 
 
 class PostgresAlerts:
@@ -45,13 +57,15 @@ class PostgresAlerts:
         self._cursor = connection.cursor(row_factory=dict_row)
 
     def take(self, limit: int) -> list[Evaluation]:
-        """Give the oldest unhandled rows, predictions first; see `AlertStore`."""
+        """Give the oldest unhandled rows; see `AlertStore`."""
         turn = self._cursor.execute(_SQL["turn"]).fetchone()
         if turn is None or not turn["mine"]:
             return []
-        predictions = self._rows("take_predictions", limit=limit)
-        anomalies = self._rows("take_anomalies", limit=limit - len(predictions))
+        faults = self._rows("take_faults", limit=limit, no_faults=list(NO_FAULTS))
+        predictions = self._rows("take_predictions", limit=limit - len(faults))
+        anomalies = self._rows("take_anomalies", limit=limit - len(faults) - len(predictions))
         return [
+            *map(evaluation_of_event, faults),
             *map(evaluation_of_prediction, predictions),
             *map(evaluation_of_anomaly, anomalies),
         ]
@@ -76,7 +90,11 @@ class PostgresAlerts:
         """Give what stands around each group."""
         rows = self._of_groups("surroundings", groups)
         silences = self._silences({row["tenant"] for row in rows})
-        return {_group(row): _context(row, silences[row["tenant"]]) for row in rows}
+        contexts = {_group(row): _context(row, silences[row["tenant"]]) for row in rows}
+        for row in self._aftermath([g for g in groups if g.kind is AlertKind.FAULT]):
+            group, well_at = _group(row), tuple(row["well_at"])
+            contexts[group] = replace(contexts[group], well_at=well_at, running=row["running"])
+        return contexts
 
     def save(self, changes: Sequence[Change], handled: Sequence[Evaluation]) -> None:
         """Write changes in their order, tell who asked to be told, and mark rows as handled."""
@@ -88,10 +106,13 @@ class PostgresAlerts:
                     self._write(change)
         predictions = [e.row_id for e in handled if e.group.kind is AlertKind.FAILURE]
         anomalies = [e.row_id for e in handled if e.group.kind is AlertKind.INSPECTION]
+        faults = [e for e in handled if e.group.kind is AlertKind.FAULT]
         if predictions:
             self._cursor.execute(_SQL["predictions_handled"], {"ids": predictions})
         if anomalies:
             self._cursor.execute(_SQL["anomalies_handled"], {"ids": anomalies})
+        if faults:
+            self._cursor.execute(_SQL["faults_handled"], _events(faults))
         if changes:
             self._cursor.execute(_SQL["tell"])
 
@@ -112,7 +133,19 @@ class PostgresAlerts:
             found[row.pop("tenant")] += (Silence(**row),)
         return found
 
-    def _of_groups(self, block: str, groups: Collection[Group]) -> list[dict[str, Any]]:
+    def _aftermath(self, faults: Collection[Group]) -> list[dict[str, Any]]:
+        return self._of_groups(
+            "aftermath",
+            faults,
+            ends=[cleared(g.failure_mode) for g in faults],
+            well_again=list(WELL_AGAIN),
+            part_replaced=PART_REPLACED,
+            running=Phase.RUNNING.value,
+        )
+
+    def _of_groups(
+        self, block: str, groups: Collection[Group], **more: object
+    ) -> list[dict[str, Any]]:
         if not groups:
             return []
         return self._rows(
@@ -122,6 +155,7 @@ class PostgresAlerts:
             kinds=[g.kind.value for g in groups],
             components=[g.component for g in groups],
             failure_modes=[g.failure_mode for g in groups],
+            **more,
         )
 
     def _rows(self, block: str, **parameters: object) -> list[dict[str, Any]]:
@@ -139,6 +173,14 @@ def _unremarkable(change: Change) -> bool:
 
 def _columns(change: Change) -> dict[str, Any]:
     return alert_columns(change) | {"params": Jsonb(change.params)}
+
+
+def _events(faults: Sequence[Evaluation]) -> dict[str, Any]:
+    return {
+        "devices": [e.group.device_id for e in faults],
+        "boots": [e.boot_id for e in faults],
+        "seqs": [e.row_id for e in faults],
+    }
 
 
 def _group(row: dict[str, Any]) -> Group:
@@ -162,6 +204,7 @@ def _state(row: dict[str, Any]) -> AlertState:
         fired_at=row["fired_at"],
         resolved_at=row["resolved_at"],
         muted_by=Mute(row["inhibited_by"]) if row["inhibited_by"] else None,
+        told_at=row["told_at"],
     )
 
 

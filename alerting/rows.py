@@ -53,6 +53,32 @@ def evaluation_of_anomaly(row: dict[str, Any]) -> Evaluation:
     )
 
 
+def evaluation_of_event(row: dict[str, Any]) -> Evaluation:
+    """Read a critical event: the device's own word, which needs no second one."""
+    return Evaluation(
+        row_id=row["seq"],
+        boot_id=row["boot_id"],
+        tenant=row["tenant"],
+        group=Group(
+            timeline=row["timeline"],
+            device_id=row["device_id"],
+            kind=AlertKind.FAULT,
+            component=row["component"] or "",
+            failure_mode=row["code"],
+        ),
+        ts=row["ts"],
+        word=Word.ABOVE,
+        evidence=(
+            {
+                "kind": "told_by_device",
+                "subject": row["code"],
+                "weight": 1.0,
+                "parameters": row["details"],
+            },
+        ),
+    )
+
+
 def _reasons(row: dict[str, Any]) -> list[dict[str, Any]]:
     """Say why in the form that predictions use: the channels by their share, else the score."""
     ranked = row["evidence"].get("channels", [])
@@ -113,6 +139,7 @@ def _life(change: Change) -> dict[str, Any]:
         "fired_at": after.fired_at,
         "updated_at": after.updated_at,
         "resolved_at": after.resolved_at,
+        "told_at": after.told_at,
         "at": change.at,
         "action": change.decision.action.value,
         "reason": change.decision.reason.value,

@@ -22,14 +22,16 @@ class AlertStore(Protocol):
     """Evaluations to be handled, and the alerts they lead to; used inside one transaction."""
 
     def take(self, limit: int) -> list[Evaluation]:
-        """Give the oldest unhandled rows, predictions first, each kind in the order of its ids.
+        """Give the oldest unhandled rows: faults that devices told, predictions, then anomalies.
+
+        Faults come in the order of their times, the others in that of their ids.
 
         Nothing is given while another worker holds the turn.
         """
         ...
 
     def due(self) -> list[Due]:
-        """Give open alerts that are below, muted, mutable or long without a word."""
+        """Give open alerts that are below, muted, mutable or long without a word, and faults."""
         ...
 
     def standing(self, groups: Collection[Group]) -> dict[Group, AlertState]:

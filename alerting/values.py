@@ -17,6 +17,8 @@ class AlertKind(Enum):
     """A failure is foreseen: may lead to a work order."""
     INSPECTION = "inspection"
     """Something is unusual: somebody should look; never leads to a work order."""
+    FAULT = "fault"
+    """The device itself tells a critical fault: somebody must look; opens no work order."""
 
 
 class Life(Enum):
@@ -74,6 +76,11 @@ class Reason(Enum):
     NOTHING_OPEN = "nothing_open"
     OUT_OF_ORDER = "out_of_order"
     DRIFT_ALONE = "drift_alone"
+    TOLD = "told"
+    TOLD_AGAIN = "told_again"
+    WELL_AGAIN = "well_again"
+    RUNS_AGAIN = "runs_again"
+    RAN_ON = "ran_on"
     MUTE_BEGAN = "mute_began"
     MUTE_ENDED = "mute_ended"
     NOTHING_DUE = "nothing_due"
@@ -88,13 +95,17 @@ class Group:
     kind: AlertKind
     component: str = ""
     failure_mode: str = ""
+    """Of a fault: the code by which the device told it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """One row that scoring wrote: a prediction, or an anomaly."""
+    """One row to judge by: scoring's prediction or anomaly, or a device's critical event."""
 
     row_id: int
+    """Of an event: its seq."""
+    boot_id: int | None = None
+    """Of an event alone."""
     tenant: str
     group: Group
     ts: datetime
@@ -122,6 +133,13 @@ class AlertState:
     fired_at: datetime | None = None
     resolved_at: datetime | None = None
     muted_by: Mute | None = None
+    told_at: datetime | None = None
+    """When somebody was first told of it."""
+
+    @property
+    def loud(self) -> bool:
+        """Whether people are to hear of it: it fires, and nothing mutes it."""
+        return self.life is Life.FIRING and self.muted_by is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,9 +162,14 @@ class Context:
     org_node: str | None = None
     device_online: bool = True
     open_work_order: bool = False
+    """On the group's failure mode; for a fault, on its component, whatever the failure mode."""
     failure_alert: bool = False
     """Another alert already foresees a failure of the same device."""
     silences: tuple[Silence, ...] = ()
+    well_at: tuple[datetime, ...] = ()
+    """When the device said, after it told the fault, that this is over; for faults alone."""
+    running: bool = False
+    """Its newest reading is from work that it did after it told the fault; for faults alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,10 +209,4 @@ class Change:
     @property
     def told(self) -> bool:
         """Whether somebody hears of it: it begins to fire, or goes on firing unmuted."""
-        loud = self.after.life is Life.FIRING and self.after.muted_by is None
-        was_loud = (
-            self.before is not None
-            and self.before.life is Life.FIRING
-            and self.before.muted_by is None
-        )
-        return loud and not was_loud
+        return self.after.loud and not (self.before is not None and self.before.loud)

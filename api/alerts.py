@@ -33,9 +33,11 @@ class Alert(BaseModel):
     id: int
     device: str
     kind: str
-    """failure: may lead to a work order; inspection: something is unusual, no more."""
+    """failure: foreseen, may lead to a work order; inspection: something is unusual, no more;
+    fault: the device itself told a critical fault."""
     component: str
     failure_mode: str
+    """Of a fault: the device's own code."""
     state: State
     inhibited_by: str | None
     region: str

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from api import accounts, facts, scopes, wording
+from api import accounts, facts, scopes, story, wording
 from api.access import COOKIE
 from api.roles import Permission
 
@@ -73,6 +73,7 @@ def environment() -> Environment:
     made.globals["trial_rows"] = facts.trial_rows
     made.globals["names"] = channel_names
     made.globals["span"] = wording.span
+    made.globals["subject"] = story.subject
     made.globals["assets"] = _fingerprint()
     made.globals["vendored"] = vendored()
     return made

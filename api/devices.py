@@ -72,7 +72,7 @@ class Device(BaseModel):
     anomalous: bool
     top_channel: str | None
     alerts: int
-    """Failure alerts that fire or are acknowledged."""
+    """Alerts of failures and faults that fire or are acknowledged."""
     notices: int
     """Inspection notices likewise: something is unusual, no more."""
     risk: Risk | None

@@ -17,7 +17,7 @@ LEFT JOIN LATERAL (SELECT * FROM component_hazard
 LEFT JOIN LATERAL (SELECT number, state, component FROM work_order
                    WHERE device_id = d.id AND state NOT IN ('closed', 'merged', 'cancelled')
                    ORDER BY opened_at DESC LIMIT 1) w ON true
-LEFT JOIN LATERAL (SELECT count(*) FILTER (WHERE kind = 'failure') AS alerts,
+LEFT JOIN LATERAL (SELECT count(*) FILTER (WHERE kind IN ('failure', 'fault')) AS alerts,
                           count(*) FILTER (WHERE kind = 'inspection') AS notices
                    FROM alert
                    WHERE device_id = d.id AND state IN ('firing', 'acknowledged')) a ON true

@@ -20,6 +20,7 @@ CHANNEL: Final = "channel_deviates"
 FEATURE: Final = "feature_deviates"
 CODE: Final = "error_code"
 AGE: Final = "component_age"
+REPORT: Final = "told_by_device"
 HAND_OVER: Final = "hand_over"
 _OTHERS: Final = "*"
 
@@ -71,6 +72,8 @@ def headline(reasons: Iterable[Mapping[str, Any]]) -> str:
             return f"code {row.subject}"
         case "age":
             return f"age {row.now}"
+        case "report":
+            return row.detail
     return row.subject
 
 
@@ -82,10 +85,8 @@ def _row(reason: dict[str, Any], units: Mapping[str, str], weight: float) -> Row
     if kind == FEATURE:
         unit, channel = str(values.get("unit") or ""), str(values.get("channel") or "")
         return replace(_channel(subject, values, unit, weight), channel=channel or None)
-    if kind == CODE:
-        return _code(subject, values, weight)
-    if kind == AGE:
-        return _age(subject, values, weight)
+    if kind in _PLAIN:
+        return _PLAIN[kind](subject, values, weight)
     if kind == HAND_OVER:
         return _hand_over(values)
     return Row(
@@ -139,6 +140,18 @@ def _age(component: str, values: dict[str, Any], weight: float) -> Row:
     )
 
 
+def _report(code: str, values: dict[str, Any], weight: float) -> Row:
+    """Say what the device said: its message where it gave one, else all that it told."""
+    told = values.get("message") or values.get("text")
+    listed = ", ".join(f"{wording.words(k)} {v}" for k, v in values.items())
+    return Row(
+        kind="report",
+        subject=wording.words(code),
+        detail=str(told) if told else listed,
+        weight=weight,
+    )
+
+
 def _hand_over(values: dict[str, Any]) -> Row:
     """Say who spoke: the signature library alone, or beside a model that has few labels."""
     labels, share = _number(values.get("labels")) or 0.0, _number(values.get("share")) or 0.0
@@ -155,6 +168,9 @@ def _hand_over(values: dict[str, Any]) -> Row:
         now=wording.percent(_number(values.get("signature"))),
         detail=told,
     )
+
+
+_PLAIN: Final = {CODE: _code, AGE: _age, REPORT: _report}
 
 
 def _parameters(reason: dict[str, Any]) -> dict[str, Any]:

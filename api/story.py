@@ -81,7 +81,22 @@ def _alert_text(event: StoryEvent) -> tuple[str, str]:
         return "quiet", f"alert acknowledged by {event.actor}"
     if event.kind == "inspection":
         return "watch", "unusual behaviour: worth a look"
+    if event.kind == "fault":
+        return "alarm", f"the device reports {wording.words(event.failure_mode)}"
     return "alarm", foreseen(event)
+
+
+def subject(kind: str, component: str, failure_mode: str) -> str:
+    """Say what an alert is about.
+
+    >>> subject("fault", "hotend_heater", "heater_not_heating")
+    'hot-end heater: heater not heating'
+    >>> subject("fault", "", "mcu_lost")
+    'mcu lost'
+    """
+    if kind == "inspection":
+        return "inspection notice"
+    return ": ".join(wording.words(part) for part in (component, failure_mode) if part)
 
 
 def foreseen(event: StoryEvent) -> str:

@@ -120,6 +120,24 @@ CLOCK_STEP: Final = "clock_step"
 NO_FAULTS: Final = frozenset({PART_REPLACED, GAP, SOURCE_LOST, SOURCE_BACK, CLOCK_STEP})
 """Event codes that tell no fault of the device, however grave: how readings came, what was done."""
 
+CLEARED: Final = "_cleared"
+"""Ends the code of the event that says that what the code without it told is over."""
+WELL_AGAIN: Final = frozenset(
+    {"klippy_ready", "printer_reset", "printer_connected", "health_normal"}
+)
+"""Event codes by which a device says that it works again, whatever it told before."""
+LONGEST_CODE: Final = 256
+"""Characters; the wire takes no more."""
+
+
+def cleared(code: str) -> str:
+    """Give the code of the event that says that a fault is over.
+
+    >>> cleared("spn110_fmi0")
+    'spn110_fmi0_cleared'
+    """
+    return f"{code[: LONGEST_CODE - len(CLEARED)]}{CLEARED}"
+
 
 def tells_fault(code: str, severity: str) -> bool:
     """Whether an event is a device's own error code, from which failures may be foreseen.

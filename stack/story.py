@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from api import evidence, wording
+from api.story import subject
 from field_service import application
 from field_service.postgres import postgres_desk
 from foremend.db import EVERY_TENANT, Queries, transaction
@@ -45,13 +46,13 @@ class Teller:
     def news(self) -> list[str]:
         """Give the lines that are new, oldest first."""
         with transaction(self._connection, tenant=EVERY_TENANT):
-            return [*self._foreseen(), *self._moved()]
+            return [*self._alerted(), *self._moved()]
 
-    def _foreseen(self) -> Iterator[str]:
+    def _alerted(self) -> Iterator[str]:
         asked = {"after": self._alerts, "timeline": self._timeline}
-        for row in self._connection.execute(SQL["foreseen"], asked).fetchall():
+        for row in self._connection.execute(SQL["alerted"], asked).fetchall():
             self._alerts = row["id"]
-            yield foreseen(row)
+            yield foreseen(row) if row["kind"] == "failure" else reported(row)
 
     def _moved(self) -> Iterator[str]:
         asked = {"after": self._moves, "timeline": self._timeline}
@@ -80,6 +81,16 @@ def foreseen(row: Mapping[str, Any]) -> str:
     why = evidence.headline(row["evidence"])
     line = f"{row['device']} {wording.words(row['component'])}: failure {when} (p = {chance})"
     return f"{line}, {why}" if why else line
+
+
+def reported(row: Mapping[str, Any]) -> str:
+    """Say what a device itself told.
+
+    `printer-07 hot-end heater: heater not heating, as the device says`
+    """
+    told = subject(row["kind"], row["component"], row["failure_mode"])
+    sign = " " if row["component"] else ": "
+    return f"{row['device']}{sign}{told}, as the device says"
 
 
 def found(row: Mapping[str, Any]) -> str:

@@ -1,9 +1,11 @@
--- name: foreseen
-SELECT e.id, d.name AS device, a.component, a.probability, a.p10_h, a.p90_h, a.horizon_h, a.evidence
+-- name: alerted
+-- Failures that were foreseen, and faults that devices told where no order sees to them already.
+SELECT e.id, a.kind, d.name AS device, a.component, a.failure_mode, a.probability, a.p10_h, a.p90_h, a.horizon_h, a.evidence
 FROM alert_event e
 JOIN alert a ON a.id = e.alert_id
 JOIN device d ON d.id = a.device_id
-WHERE e.id > %(after)s AND e.action = 'fire' AND a.kind = 'failure' AND a.timeline = %(timeline)s
+WHERE e.id > %(after)s AND e.action = 'fire' AND a.timeline = %(timeline)s
+  AND (a.kind = 'failure' OR a.kind = 'fault' AND a.inhibited_by IS NULL)
 ORDER BY e.id
 
 -- name: moves
@@ -28,7 +30,7 @@ WHERE b.name = ANY (%(boots)s)
 -- name: counts
 SELECT (SELECT count(*) FROM gap g JOIN boot b ON b.id = g.boot_id WHERE b.name = ANY (%(boots)s)) AS gaps,
        (SELECT count(*) FROM prediction WHERE timeline = %(timeline)s AND above) AS predictions,
-       (SELECT count(*) FROM alert WHERE timeline = %(timeline)s) AS alerts,
+       (SELECT count(*) FROM alert WHERE timeline = %(timeline)s AND kind <> 'fault') AS alerts,
        (SELECT count(*) FROM work_order WHERE timeline = %(timeline)s AND state = 'closed') AS closed,
        (SELECT count(*) FROM finding WHERE timeline = %(timeline)s) AS labels
 

@@ -75,6 +75,7 @@ class World:
         with psycopg.connect(self.superuser_url, autocommit=True) as superuser:
             superuser.execute(RESET)
             superuser.execute("UPDATE timeline SET now_at = %s", [START])
+            superuser.execute("UPDATE device SET last_frame_at = NULL")
         with self.transaction():
             seed_network(self.connection, "demo", at=START)
             place(
@@ -151,19 +152,25 @@ class World:
                 START + first * HOUR,
                 START + last * HOUR,
             )
+            self.run(
+                "UPDATE device SET last_frame_at = (SELECT max(ts) FROM frame"
+                " WHERE device_id = device.id) WHERE id = %s",
+                self.device,
+            )
         self.now(last)
 
-    def event(self, hours: float, code: str, component: str) -> None:
+    def event(self, hours: float, code: str, component: str | None, severity: str = "info") -> None:
         self.seq += 1
         with self.transaction():
             self.run(
                 "INSERT INTO event (device_id, boot_id, seq, ts, code, severity, component,"
-                " batch_id) VALUES (%s, %s, %s, %s, %s, 'info', %s, 1)",
+                " batch_id) VALUES (%s, %s, %s, %s, %s, %s, %s, 1)",
                 self.device,
                 self.boot,
                 self.seq,
                 START + hours * HOUR,
                 code,
+                severity,
                 component,
             )
         self.now(hours)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import pytest
@@ -32,6 +33,10 @@ class Stage(Protocol):
 
     def predict(self, hours: float, probability: float) -> None: ...
     def notice(self, hours: float, kind: str) -> None: ...
+    def tell(self, hours: float, code: str) -> None: ...
+    def well(self, hours: float, code: str) -> None: ...
+    def run(self, first_h: float, last_h: float) -> None: ...
+    def order(self, component: str) -> None: ...
     def silence(self, first_h: float, last_h: float) -> None: ...
     def handle(self, limit: int = 100) -> int: ...
     def look(self, hours: float) -> int: ...
@@ -64,6 +69,27 @@ class MemoryStage:
     def notice(self, hours: float, kind: str) -> None:
         words = {"alarm": Word.ABOVE, "cleared": Word.BELOW, "drift": Word.DRIFT}
         self._wait(self.inspection, hours, words[kind], None)
+
+    def tell(self, hours: float, code: str) -> None:
+        group = replace(self.failure, kind=AlertKind.FAULT, failure_mode=code)
+        self.store.contexts.setdefault(group, self.store.contexts[self.failure])
+        self._wait(group, hours, Word.ABOVE, None)
+
+    def well(self, hours: float, code: str) -> None:
+        for group, context in self.store.contexts.items():
+            if code in {"klippy_ready", "part_replaced", f"{group.failure_mode}_cleared"}:
+                well_at = (*context.well_at, START + hours * HOUR)
+                self.store.contexts[group] = replace(context, well_at=well_at)
+
+    def run(self, first_h: float, last_h: float) -> None:
+        for group, context in self.store.contexts.items():
+            self.store.contexts[group] = replace(context, running=first_h < last_h)
+
+    def order(self, component: str) -> None:
+        for group, context in self.store.contexts.items():
+            if group.kind is AlertKind.FAULT:
+                busy = group.component == component
+                self.store.contexts[group] = replace(context, open_work_order=busy)
 
     def silence(self, first_h: float, last_h: float) -> None:
         silence = Silence(
@@ -133,6 +159,26 @@ class PostgresStage:
             self.world.device,
             kind,
             START + hours * HOUR,
+        )
+
+    def tell(self, hours: float, code: str) -> None:
+        self.world.event(hours, code, "hotend_fan", "critical")
+
+    def well(self, hours: float, code: str) -> None:
+        self.world.event(hours, code, "hotend_fan" if code == "part_replaced" else None)
+
+    def run(self, first_h: float, last_h: float) -> None:
+        self.world.frames(first_h, last_h)
+
+    def order(self, component: str) -> None:
+        self.world.query(
+            "INSERT INTO work_order (tenant, number, timeline, region, device_id, component,"
+            " failure_mode, state, opened_at, state_at) VALUES ('demo', 1, 'sim:t',"
+            " 'north_america', %s, %s, 'fan_wear', 'offered', %s, %s)",
+            self.world.device,
+            component,
+            START,
+            START,
         )
 
     def silence(self, first_h: float, last_h: float) -> None:
@@ -266,3 +312,88 @@ def test_a_word_that_comes_late_changes_nothing(stage: Stage) -> None:
     stage.predict(3, 0.1)
     stage.handle()
     assert stage.alerts() == [Seen("failure", "firing", None, 1, 5.0, None)]
+
+
+def test_a_fault_that_a_device_told_fires_at_once_and_its_repeats_join_it(stage: Stage) -> None:
+    stage.tell(1, "fan_stalled")
+    assert stage.handle() == 1
+    assert stage.alerts() == [Seen("fault", "firing", None, 1, 1.0, None)]
+    stage.tell(2, "fan_stalled")
+    assert stage.handle() == 1
+    assert stage.alerts() == [Seen("fault", "firing", None, 2, 1.0, None)]
+    assert stage.told() == ["alert-1-fired"]
+    assert stage.handle() == 0
+
+
+def test_faults_are_taken_before_predictions_and_as_many_as_wanted(stage: Stage) -> None:
+    stage.predict(1, 0.97)
+    stage.tell(2, "fan_stalled")
+    stage.tell(3, "mcu_lost")
+    assert stage.handle(limit=1) == 1
+    assert [a.kind for a in stage.alerts()] == ["fault"]
+    assert stage.handle(limit=2) == 2
+    assert [a.kind for a in stage.alerts()] == ["fault", "fault", "failure"]
+
+
+@pytest.mark.parametrize("code", ["fan_stalled_cleared", "klippy_ready", "part_replaced"])
+def test_a_fault_is_over_when_its_device_says_so(stage: Stage, code: str) -> None:
+    stage.tell(1, "fan_stalled")
+    stage.handle()
+    stage.well(2, code)
+    assert stage.look(3) == 1
+    assert stage.alerts() == [Seen("fault", "resolved", None, 1, 1.0, 3.0)]
+    assert stage.told() == ["alert-1-fired", "alert-1-resolved"]
+
+
+def test_a_fault_is_not_over_by_what_another_code_says(stage: Stage) -> None:
+    stage.tell(1, "fan_stalled")
+    stage.handle()
+    stage.well(2, "mcu_lost_cleared")
+    assert stage.look(3) == 0
+
+
+def test_a_fault_told_again_after_its_end_in_one_batch_is_an_alert_of_its_own(
+    stage: Stage,
+) -> None:
+    stage.tell(1, "fan_stalled")
+    stage.well(2, "klippy_ready")
+    stage.tell(3, "fan_stalled")
+    stage.handle()
+    assert [a.life for a in stage.alerts()] == ["resolved", "firing"]
+
+
+def test_a_fault_ends_once_its_device_has_run_on_without_it(stage: Stage) -> None:
+    stage.tell(1, "fan_stalled")
+    stage.handle()
+    assert stage.look(20) == 0
+    stage.run(20.5, 21)
+    assert stage.look(21) == 1
+    assert stage.look(32.9) == 0
+    assert stage.look(33) == 1
+    assert stage.alerts() == [Seen("fault", "resolved", None, 1, 1.0, 33.0)]
+
+
+def test_an_open_order_on_the_component_keeps_a_fault_quiet_to_its_end(stage: Stage) -> None:
+    stage.tell(1, "fan_stalled")
+    stage.order("hotend_fan")
+    stage.handle()
+    assert stage.alerts() == [Seen("fault", "firing", "open_work_order", 1, 1.0, None)]
+    stage.well(2, "fan_stalled_cleared")
+    assert stage.look(2) == 1
+    assert stage.told() == []
+
+
+def test_an_order_on_another_component_leaves_a_fault_loud(stage: Stage) -> None:
+    stage.tell(1, "fan_stalled")
+    stage.order("psu")
+    stage.handle()
+    assert stage.told() == ["alert-1-fired"]
+
+
+def test_a_silenced_fault_is_kept_and_told_when_the_silence_ends(stage: Stage) -> None:
+    stage.silence(0, 6)
+    stage.tell(1, "fan_stalled")
+    stage.handle()
+    assert stage.alerts()[0].muted_by == "silenced"
+    assert stage.look(6) == 1
+    assert stage.told() == ["alert-1-fired"]

@@ -546,8 +546,9 @@ class TestProcess:
     def test_it_says_that_it_lives_is_ready_and_how_it_fares(self, site: Site) -> None:
         assert httpx.get(f"{site.url}/healthz").json() == {"status": "ok"}
         assert httpx.get(f"{site.url}/readyz").json()["status"] == "ready"
+        httpx.get(f"{site.url}/api/v1/devices/printer-07")
         text = httpx.get(f"{site.url}/metrics").text
-        assert 'route="/api/v1/devices"' in text
+        assert 'route="/api/v1/devices/{name}"' in text
         assert "printer-07" not in text
 
     def test_answers_are_not_held_back_by_nagles_delay(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -18,6 +19,26 @@ if TYPE_CHECKING:
 LEDGERS = ("work_order_event", "alert_event", "audit_log", "finding", "part_movement")
 BEFORE_A_TENANT_IS_KNOWN = {"user_account"}
 """Whoever signs in is looked up first; only then is it known whose rows they may see."""
+
+REVISIONS = Path(bootstrap.__file__).parent / "migrations" / "versions"
+HISTORY = b"""
+INSERT INTO timeline (name, kind) VALUES ('live', 'live');
+INSERT INTO channel_schema (hash, channels) VALUES ('s', '[]');
+INSERT INTO device (tenant, timeline, name, partition, family, state)
+VALUES ('demo', 'live', 'voron', 1, 'fdm_printer', 'online');
+INSERT INTO boot (device_id, name, booted_at, clock, schema_id, birth)
+SELECT d.id, 'b', now(), 'trusted', s.id, '' FROM device d, channel_schema s;
+INSERT INTO event (device_id, boot_id, seq, ts, code, severity, batch_id)
+SELECT device_id, id, 0, now(), 'heater_not_heating', 'critical', 1 FROM boot;
+INSERT INTO alert (tenant, timeline, device_id, kind, component, state, inhibited_by,
+                   opened_at, fired_at, updated_at)
+SELECT 'demo', 'live', d.id, 'failure', a.component, a.state, a.muted, now(), now(), now()
+FROM device d, (VALUES ('a', 'firing', NULL), ('b', 'acknowledged', 'open_work_order'),
+                       ('c', 'firing', 'silenced'), ('d', 'resolved', NULL))
+    AS a (component, state, muted)
+ORDER BY a.component;
+"""
+"""An event and alerts as the revision before faults left them."""
 
 
 @pytest.fixture
@@ -168,6 +189,26 @@ def test_from_nothing_the_schema_comes_to_the_newest_revision_and_stays_there(
         assert bootstrap.present_revision(owner) == bootstrap.newest_revision()
         kept = owner.execute("SELECT kind FROM timeline WHERE name = 'sim:kept'").fetchone()
     assert kept == ("sim",)
+
+
+def test_the_revision_of_faults_alarms_nobody_by_history_and_knows_who_was_told(
+    new_database, migrated_urls
+) -> None:
+    url = new_database(owner=bootstrap.OWNER)
+    owner_url = url.replace(url.split("@")[0], migrated_urls.owner.split("@")[0])
+    *before, faults = (f for f in sorted(REVISIONS.glob("*.sql")) if f.stem < "0010")
+    with connect(owner_url, name="test") as owner:
+        for file in before:
+            owner.execute(file.read_bytes())
+        with transaction(owner, tenant=EVERY_TENANT):
+            owner.execute(HISTORY)
+        with owner.transaction():
+            owner.execute(faults.read_bytes())
+        with transaction(owner, tenant=EVERY_TENANT):
+            waiting = owner.execute("SELECT FROM event WHERE handled_at IS NULL").fetchall()
+            told = owner.execute("SELECT told_at = fired_at FROM alert ORDER BY id").fetchall()
+    assert waiting == []
+    assert told == [(True,), (True,), (None,), (None,)]
 
 
 def test_roles_and_database_are_made_once(postgres_server, migrated_template) -> None:

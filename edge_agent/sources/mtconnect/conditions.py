@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from edge_agent.source import Happening
+from foremend.values import cleared
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -72,8 +73,7 @@ class Conditions:
 
 
 def _cleared(was: Condition, ts_ms: Millis) -> Happening:
-    code = f"{_code(was)[: LONGEST - 8]}_cleared"
-    return Happening(ts_ms=ts_ms, code=code, details=_details(was))
+    return Happening(ts_ms=ts_ms, code=cleared(_code(was)), details=_details(was))
 
 
 def _code(condition: Condition) -> str:
