@@ -301,7 +301,7 @@ def test_a_meter_that_does_not_change_is_known_from_the_start() -> None:
 
 
 def test_the_mapping_reads_nothing_that_is_not_asked_for() -> None:
-    beside = {"sensor", "host", "printer"}
+    beside = {"sensor", "host", "printer", "self_test"}
     for channel in load("klipper").channels:
         stem, _, field = channel.path.partition(".")
         kind = class_of(stem)
