@@ -98,6 +98,8 @@ class Crowd:
         self._waiting: list[dict[int, Waiting]] = [{} for _ in names]
         self._held: list[Said | None] = [None] * len(names)
         self.unborn = set(range(len(names)))
+        self.called = set[int]()
+        """Whose birth was asked for again, and not said since."""
 
     @property
     def unacknowledged(self) -> int:
@@ -117,6 +119,7 @@ class Crowd:
 
     def birth(self, n: int) -> Said:
         """Introduce a device."""
+        self.called.discard(n)
         fleet, place = self._places[n]
         birth = wire.Birth(
             boot=BOOT,
@@ -215,6 +218,7 @@ class Crowd:
         self.tally.refused += len(ack.refused)
         if ack.birth_wanted:
             self.unborn.add(n)
+            self.called.add(n)
         elif ack.boot == BOOT:
             self.unborn.discard(n)
             self._settle(n, ack, now_s)

@@ -94,14 +94,17 @@ class Speech:
         return dial(self._settings, name, keepalive_s=0, clean=True)
 
     def _introduce(self) -> None:
-        """Make every device known, a few hundred at a time, and again where no answer comes."""
+        """Make every device known, a few hundred at a time.
+
+        A birth is said again at once where ingest asks for it, as of each boot that it has not met
+        since it began, and after a while where no answer comes.
+        """
         crowd, asked = self.crowd, dict[int, float]()
         before, progressed = len(crowd.unborn), time.perf_counter()
         while crowd.unborn:
             now = time.perf_counter()
-            asked = {
-                n: at for n, at in asked.items() if n in crowd.unborn and now - at < BIRTH_AGAIN_S
-            }
+            awaited = crowd.unborn - crowd.called
+            asked = {n: at for n, at in asked.items() if n in awaited and now - at < BIRTH_AGAIN_S}
             fresh = [n for n in sorted(crowd.unborn) if n not in asked][: UNANSWERED - len(asked)]
             self._send(crowd.birth(n) for n in fresh)
             asked |= dict.fromkeys(fresh, now)

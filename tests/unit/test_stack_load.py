@@ -135,9 +135,11 @@ def test_a_device_that_ingest_does_not_know_is_introduced_again() -> None:
     ack(one, 3, birth_wanted=True)
 
     assert 3 in one.unborn
+    assert 3 in one.called
     birth = msgspec.json.decode(one.birth(3).payload, type=wire.Birth)
     assert birth.schema == wire.schema_hash(birth.channels)
     assert birth.components
+    assert 3 not in one.called
 
 
 def test_every_family_is_there() -> None:
