@@ -94,11 +94,17 @@ class SelfTests:
             await asyncio.sleep(AGAIN_S)
 
     async def _is_settled(self) -> bool:
-        """Switch off, but not under a job, which has its own heat: once it is over."""
-        if self._read().fit:
-            LOG.warning("what a self-test may have left on is switched off")
-            try:
-                await self._bench.off()
-            except Unavailable as error:
-                LOG.warning("it is tried again", extra={"error": str(error)})
-        return not self._owed.is_owed
+        """Switch off, but not under a job, which has its own heat: once it is over.
+
+        It is done once it was obeyed, also where the note cannot be struck out: else whatever an
+        owner heats by hand would be switched off again and again.
+        """
+        if not self._read().fit:
+            return False
+        LOG.warning("what a self-test may have left on is switched off")
+        try:
+            await self._bench.off()
+        except Unavailable as error:
+            LOG.warning("it is tried again", extra={"error": str(error)})
+            return False
+        return True

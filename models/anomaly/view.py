@@ -100,11 +100,7 @@ def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: 
     if held.any():
         says &= ~(turned(same) & held & ~restart)
     raw = np.where(says, told, np.nan)
-    light = (
-        context.seen(state, slots, frames.phase == spec.work, turned(frames.context), timing.broken)
-        if spec.context
-        else context.none(len(slots))
-    )
+    light = _light(state, spec, frames, timing.broken)
     values = raw - light.shift
     centre = turned(_at(state.centre, slots, place))
     own = turned(_at(state.levels, slots, place))
@@ -117,13 +113,7 @@ def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: 
     trend = turned(np.take(state.trend, slots, axis=0))
     # What spans several frames means nothing after a break.
     trend[..., timing.broken] = 0.0
-    # What is held was measured anew each time it moved, so that its level is soon known.
-    least: Ints | int = spec.warm_up
-    local = base.local
-    if held.any():
-        far = levels.INDEPENDENT_FRAMES
-        least = np.where(held, HELD_WARM_UP, spec.warm_up)
-        local = np.where(held, far / (far + base.frames), local)
+    least, local = _trust(base, held, spec.warm_up)
     local = np.where(state.free[slots], 0.0, local)
     expected = base.centre + local * (motion[FAST] - base.centre)
     return View(
@@ -143,6 +133,27 @@ def viewed(state: ScorerState, priors: PriorVersions, setting: Setting, frames: 
         steps=np.where(restart, np.nan, values - motion[LAST]).astype(np.float32) * light.weight,
         residuals=(values - expected).astype(np.float32) * light.weight,
         known=np.isfinite(values) & (base.frames >= least) & ~light.strange,
+    )
+
+
+def _light(state: ScorerState, spec: ScorerSpec, frames: Frames, broken: Bools) -> Light:
+    if not spec.context:
+        return context.none(len(frames.slots))
+    working, told = frames.phase == spec.work, turned(frames.context)
+    return context.seen(state, frames.slots, working, told, broken)
+
+
+def _trust(base: Baseline, held: Bools, warm_up: int) -> tuple[Ints | int, Floats32]:
+    """Give how many readings a level needs, and how much the moving one is followed instead.
+
+    What is held was measured anew each time it moved, so that its level is soon known.
+    """
+    if not held.any():
+        return warm_up, base.local
+    far = levels.INDEPENDENT_FRAMES
+    return (
+        np.where(held, HELD_WARM_UP, warm_up),
+        np.where(held, far / (far + base.frames), base.local),
     )
 
 

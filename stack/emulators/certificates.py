@@ -36,7 +36,10 @@ def self_signed(folder: Path, name: str, days: int = 1) -> tuple[Path, Path]:
         serialization.NoEncryption(),
     )
     certificate, secret = folder / "certificate.pem", folder / "key.pem"
-    certificate.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
     secret.touch(0o600)
     secret.write_bytes(private)
+    # Last and whole: where it is, its key is.
+    unseen = certificate.with_suffix(".new")
+    unseen.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
+    unseen.replace(certificate)
     return certificate, secret

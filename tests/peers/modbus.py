@@ -13,7 +13,7 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 
 from edge_agent.site import Site
 from edge_agent.sources.modbus.peer import ModbusConfig, make
-from tests.peers.relay import tcp_relay
+from tests.peers.relay import Relayed, tcp_relay
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -85,21 +85,12 @@ class Registers:
         await self.fill()
 
 
-class ModbusStage(Registers):
+class ModbusStage(Relayed, Registers):
     def __init__(self, server: ModbusBaseServer, relay: TcpRelay, folder: Path) -> None:
         super().__init__()
         self.server, self.relay = server, relay
         site = Site(device="pump", folder=folder)
         self.source = make(config(folder, host="127.0.0.1", port=relay.port), site)
-
-    async def unplug(self) -> None:
-        await self.relay.unplug()
-
-    async def plug(self) -> None:
-        await self.relay.plug()
-
-    async def hush(self) -> None:
-        self.relay.hush()
 
     async def babble(self) -> None:
         await self.relay.babble(b"\x00\x01\x00\x00\x00\x06\x07\x03")

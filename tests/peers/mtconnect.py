@@ -25,7 +25,7 @@ from tests.peers.mtconnect_documents import (
     STREAMS,
     TAGS,
 )
-from tests.peers.relay import tcp_relay
+from tests.peers.relay import Relayed, tcp_relay
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -223,7 +223,7 @@ def config(folder: Path, port: int, *, stream: bool = True) -> MtConnectConfig:
     )
 
 
-class MtConnectStage:
+class MtConnectStage(Relayed):
     tolerance = 1e-9
     patience_s = 8.0
 
@@ -242,15 +242,6 @@ class MtConnectStage:
     async def show(self) -> None:
         self.shows = {name: value + 3 for name, value in self.shows.items()}
         self._tell()
-
-    async def unplug(self) -> None:
-        await self.relay.unplug()
-
-    async def plug(self) -> None:
-        await self.relay.plug()
-
-    async def hush(self) -> None:
-        self.relay.hush()
 
     async def babble(self) -> None:
         for noise in ("fast", "", "1e999", "UNAVAILABLE", "1 2 3"):

@@ -18,7 +18,7 @@ from edge_agent.sources.mtconnect.peer import make
 from stack.embedded.ports import LOOPBACK, free_port
 from tests.peers.mtconnect import config
 from tests.peers.mtconnect_documents import DEVICES
-from tests.peers.relay import tcp_relay
+from tests.peers.relay import Relayed, tcp_relay
 from tests.peers.stage import Absent
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ async def _answers(port: int) -> None:
             await asyncio.sleep(0.05)
 
 
-class ReferenceStage:
+class ReferenceStage(Relayed):
     tolerance = 1e-6
     patience_s = 10.0
 
@@ -153,15 +153,6 @@ class ReferenceStage:
     async def show(self) -> None:
         self.shows = {name: value + 3 for name, value in self.shows.items()}
         self._tell()
-
-    async def unplug(self) -> None:
-        await self.relay.unplug()
-
-    async def plug(self) -> None:
-        await self.relay.plug()
-
-    async def hush(self) -> None:
-        self.relay.hush()
 
     async def babble(self) -> None:
         self.adapter.say("|c1|fast", "|c1|", "|c1|1e999", "|c1|1 2 3", "|nothing|7", "||", "|c4|x")

@@ -22,7 +22,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from edge_agent.site import Site
 from edge_agent.sources.opcua.peer import OpcUaConfig, make
-from tests.peers.relay import tcp_relay
+from tests.peers.relay import Relayed, tcp_relay
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -161,7 +161,7 @@ def config(folder: Path, **more: object) -> OpcUaConfig:
     return OpcUaConfig(mapping=str(mapping), **(periods | bounds | more))
 
 
-class OpcUaStage:
+class OpcUaStage(Relayed):
     tolerance = 1e-9
     patience_s = 10.0
 
@@ -175,15 +175,6 @@ class OpcUaStage:
         self.shows = {name: value + 3 for name, value in self.shows.items()}
         await self.machine.write("Speed", self.shows["speed"])
         await self.machine.write("Current", self.shows["motor_current"])
-
-    async def unplug(self) -> None:
-        await self.relay.unplug()
-
-    async def plug(self) -> None:
-        await self.relay.plug()
-
-    async def hush(self) -> None:
-        self.relay.hush()
 
     async def babble(self) -> None:
         bad = ua.StatusCode(ua.StatusCodes.BadSensorFailure)

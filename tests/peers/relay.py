@@ -100,6 +100,21 @@ async def tcp_relay(upstream: int) -> AsyncIterator[TcpRelay]:
         await relay.unplug()
 
 
+class Relayed:
+    """The part of a stage that breaks a TCP connection."""
+
+    relay: TcpRelay
+
+    async def unplug(self) -> None:
+        await self.relay.unplug()
+
+    async def plug(self) -> None:
+        await self.relay.plug()
+
+    async def hush(self) -> None:
+        self.relay.hush()
+
+
 class SerialRelay:
     """A cable between two pseudo-terminals; the near one, of the source, can be pulled out."""
 

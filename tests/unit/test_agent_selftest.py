@@ -15,7 +15,7 @@ from edge_agent.downlink.kinds import CommandFailed
 from edge_agent.selftest.bench import Reading
 from edge_agent.selftest.fake import ROOM_C, FakeBench
 from edge_agent.selftest.judge import Verdict, judge_fan, judge_heating, judge_resonance
-from edge_agent.selftest.orders import SelfTests
+from edge_agent.selftest.orders import AGAIN_S, SelfTests
 from edge_agent.selftest.owed import Owed
 from edge_agent.selftest.plan import USUAL, Test, chosen
 from edge_agent.selftest.reading import measured
@@ -197,6 +197,20 @@ async def test_what_a_killed_agent_left_on_waits_for_the_end_of_a_job(tmp_path: 
         bench.busy_after_s = float("inf")
         await comes_true(lambda: bench.target_c == 0)
     assert not note.exists()
+
+
+async def test_what_was_switched_off_stays_as_its_owner_wills_though_the_note_cannot_go(
+    tmp_path: Path,
+) -> None:
+    bench, note = FakeBench(), tmp_path / "d.heaters"
+    # A folder in its place is there, and cannot be unlinked.
+    note.mkdir()
+    bench.target_c = 60.0
+    async with settling(self_tests_of(bench, note)):
+        await comes_true(lambda: bench.target_c == 0)
+        bench.target_c = 55.0
+        await asyncio.sleep(2 * AGAIN_S)
+    assert bench.target_c == 55.0
 
 
 async def test_a_test_that_is_not_known_is_refused_by_name(tmp_path: Path) -> None:

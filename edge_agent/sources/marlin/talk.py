@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge_agent.live.words import Told
 from edge_agent.source import Happening
+from edge_agent.sources.marlin.complaints import Complaints
 from edge_agent.sources.marlin.words import (
     RUNOUT,
     Whole,
@@ -31,8 +32,6 @@ ANSWER_MS: Final = 5_000
 """A query without an answer for so long is given up; `busy` gives it as long again."""
 ASK_EVERY_MS: Final = 2_000
 """From one round of position, card and fans to the next."""
-SAID_MS: Final = 10_000
-"""An error may be repeated with every line: once in this time is enough."""
 MOST_LINES: Final = 64
 """Of an answer that are kept for who asked."""
 DULL: Final = 3
@@ -83,7 +82,7 @@ class Talk:
     _round_ms: Millis = -(2**44)
     _reported_ms: Millis = -(2**44)
     _reports: Whole = field(default_factory=Whole)
-    _said_ms: dict[str, Millis] = field(default_factory=dict)
+    _complaints: Complaints = field(default_factory=Complaints)
     _firmware: str = ""
     _halted: bool = False
     _paused: bool = False
@@ -227,16 +226,7 @@ class Talk:
         if fault.code == "firmware_halted" or fault.severity == "critical":
             self._halted = True
             yield Told(values={"state": self._state()})
-        if wall_ms - self._said_ms.get(fault.code, wall_ms - SAID_MS) < SAID_MS:
-            return
-        self._said_ms[fault.code] = wall_ms
-        yield Happening(
-            ts_ms=wall_ms,
-            code=fault.code,
-            severity=fault.severity,
-            component=fault.component,
-            details={"text": text[:256]},
-        )
+        yield from self._complaints.of(fault, text, wall_ms)
 
     def _started(self, wall_ms: Millis) -> Iterator[Word]:
         """Begin anew: the printer was reset, by us or by somebody."""

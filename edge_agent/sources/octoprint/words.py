@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from edge_agent.live.words import Told
 from edge_agent.source import Happening
+from edge_agent.sources.marlin.complaints import Complaints
 from edge_agent.sources.marlin.words import RUNOUT, Whole, error_in, fault_of, runs_out
 from foremend.errors import Unavailable
 
@@ -37,8 +38,6 @@ FLAGS: Final = (
 """Of several that are set, the first is what the printer does."""
 GONE: Final = frozenset({"error", "closedOrError"})
 """While one of these is set, OctoPrint knows nothing of the printer's heaters."""
-SAID_MS: Final = 10_000
-"""An error comes as a line and as an event, and some repeat with every line: one is enough."""
 
 
 class Kind(Struct, frozen=True):
@@ -77,7 +76,7 @@ class Hearing:
         self._heaters: set[str] = set()
         self._most = most_heaters
         self._reports = Whole()
-        self._said_ms: dict[str, Millis] = {}
+        self._complaints = Complaints()
 
     def take(self, text: str | bytes, now_ms: Millis) -> list[Word]:
         """Read one message; what has no known form is left out.
@@ -155,17 +154,8 @@ class Hearing:
     def _error(
         self, text: object, details: Mapping[str, Any], now_ms: Millis
     ) -> Iterator[Happening]:
-        fault = fault_of(str(text))
-        if now_ms - self._said_ms.get(fault.code, now_ms - SAID_MS) < SAID_MS:
-            return
-        self._said_ms[fault.code] = now_ms
-        yield Happening(
-            ts_ms=now_ms,
-            code=fault.code,
-            severity=fault.severity,
-            component=fault.component,
-            details={**details, "text": str(text)[:256]},
-        )
+        said = str(text)
+        yield from self._complaints.of(fault_of(said), said, now_ms, dict(details))
 
     def _note(self, told: Mapping[str, object]) -> None:
         if len(self._heaters) < self._most:
